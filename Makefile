@@ -1,0 +1,142 @@
+# Everything a developer or CI does has a name here; `make help` lists the names.
+# Each target sets up what it needs first, so all of them work in a fresh clone.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# The first of these that runs; set it to choose another: make install PYTHON=/path/to/python3.12
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$p" && break; done)
+# Options for `make lock`, for instance LOCK_OPTIONS=--upgrade, or LOCK_OPTIONS='--upgrade-package grpcio'.
+LOCK_OPTIONS ?=
+# What `make protos-breaking` compares with.
+AGAINST ?= .git\#ref=HEAD
+UV_COMPILE := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links $(LOCK_OPTIONS)
+
+.PHONY: help
+help: ## Say what each target does.
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z][a-z0-9-]*:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Run it
+
+.PHONY: install
+install: $(INSTALLED) ## Create .venv with the locked versions of everything, and tandem itself.
+
+.PHONY: triton-env
+triton-env: $(INSTALLED) ## Fetch Triton and the weights into the cache folder; all that needs them does so by itself.
+	$(BIN)/tandem fetch
+
+.PHONY: demo
+demo: $(INSTALLED) ## Start the whole system, ask it three questions, stop it.
+	$(BIN)/tandem demo
+
+.PHONY: up
+up: $(INSTALLED) ## Start the whole system and leave it running until Ctrl-C.
+	$(BIN)/tandem up
+
+##@ Test it
+
+.PHONY: test
+test: check triton-env ## Run every check and every test: what CI runs.
+	$(BIN)/pytest
+
+.PHONY: test-fast
+test-fast: $(INSTALLED) ## Run the tests that need no Triton: unit and contract, in less than a minute.
+	$(BIN)/pytest tests/unit tests/contract
+
+.PHONY: test-unit
+test-unit: $(INSTALLED) ## Run the tests of single modules.
+	$(BIN)/pytest tests/unit
+
+.PHONY: test-contract
+test-contract: $(INSTALLED) ## Run the tests of the protobuf contract and of its generated code.
+	$(BIN)/pytest tests/contract
+
+.PHONY: test-integration
+test-integration: triton-env ## Run the services together, against the simulator on a real Triton.
+	$(BIN)/pytest tests/integration
+
+.PHONY: test-e2e
+test-e2e: triton-env ## Run the whole system with the real model on a real Triton.
+	$(BIN)/pytest tests/e2e
+
+##@ Check it
+
+.PHONY: check
+check: lint types imports protos-lint protos-check ## Run every check that is not a test.
+
+.PHONY: lint
+lint: $(INSTALLED) ## Check style and form with ruff.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+.PHONY: format
+format: $(INSTALLED) ## Rewrite the code in the agreed form, and repair what ruff can repair.
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	cd protos && ../$(BIN)/buf format --write --path tandem
+
+.PHONY: types
+types: $(INSTALLED) ## Check types with mypy --strict.
+	$(BIN)/mypy
+
+.PHONY: imports
+imports: $(INSTALLED) ## Check who may import whom, with import-linter.
+	$(BIN)/lint-imports
+
+##@ Generated files
+
+.PHONY: protos
+protos: $(INSTALLED) ## Generate the Python code of protos/.
+	$(BIN)/python tools/generate_protos.py
+
+.PHONY: protos-check
+protos-check: $(INSTALLED) ## Fail when the committed generated code is not what protos/ gives.
+	$(BIN)/python tools/generate_protos.py --check
+
+.PHONY: protos-lint
+protos-lint: $(INSTALLED) ## Check the form of the contract, and that everything in it has a comment.
+	cd protos && ../$(BIN)/buf lint
+	cd protos && ../$(BIN)/buf format --diff --exit-code --path tandem
+
+.PHONY: protos-breaking
+protos-breaking: $(INSTALLED) ## Fail when a client of the committed contract would break (AGAINST=.git#ref=…).
+	$(BIN)/buf breaking protos --against '$(AGAINST),subdir=protos'
+
+.PHONY: lock
+lock: $(INSTALLED) ## Resolve both lock files anew, keeping versions where they still fit (LOCK_OPTIONS=--upgrade).
+	$(UV_COMPILE) --extra embedded --group dev --output-file requirements.lock pyproject.toml
+	$(UV_COMPILE) --no-deps --output-file deploy/triton/requirements.lock deploy/triton/requirements.in
+
+.PHONY: clean
+clean: ## Remove .venv and every tool's cache in this checkout; the cache folder with the weights stays.
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find services tests tools deploy -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --no-deps: the lock is complete. --no-build-isolation: what builds the editable install is in the lock too.
+$(INSTALLED): requirements.lock pyproject.toml | $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $@
+
+$(VENV)/pyvenv.cfg:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python 3.11, 3.12 or 3.13 was found on PATH, and Tandem needs one of them." >&2; \
+		echo "Install one (Debian, Ubuntu: apt-get install python3 python3-venv) or name one: make PYTHON=/path/to/python3.11" >&2; \
+		exit 1; \
+	fi
+	@if ! "$(PYTHON)" -c 'import ensurepip, venv'; then \
+		version=$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+		echo "$(PYTHON) cannot create virtual environments: its modules venv and ensurepip are not installed." >&2; \
+		echo "Install them (Debian, Ubuntu: apt-get install python$$version-venv) and run make again." >&2; \
+		exit 1; \
+	fi
+	"$(PYTHON)" -m venv $(VENV)

@@ -1,0 +1,1 @@
+"""The options that state validation rules, generated from protos/buf/validate."""

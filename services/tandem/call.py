@@ -1,0 +1,35 @@
+"""What travels with every request from hop to hop, beside the message."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Identity and limits of one request.
+
+    The deadline is absolute on the clock of `time.monotonic()`, which is also that of the asyncio loop.
+    """
+
+    request_id: str
+    deadline: float
+    started: float
+    tenant: str = "anonymous"
+    retries_left: int | None = None
+    """Further backend attempts that the caller grants; None: as the policy says."""
+    traceparent: str = ""
+    tracestate: str = ""
+
+    def remaining(self) -> float:
+        """Seconds until the deadline; negative when it has passed."""
+        return self.deadline - time.monotonic()
+
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the request arrived."""
+        return (time.monotonic() - self.started) * 1000.0
+
+    def until(self, deadline: float) -> Call:
+        """Return the same call with an earlier deadline; a later one changes nothing."""
+        return self if deadline >= self.deadline else replace(self, deadline=deadline)

@@ -1,0 +1,103 @@
+"""Finds the language that is asked in, by script and, for Latin letters, by function words."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from tandem.classifier.words import Words
+from tandem.v1 import types_pb2
+
+UNDECIDED: Final = "und"
+FIRST_CLAUSE_CHARACTERS: Final = 120
+MIXED_SHARE: Final = 0.1
+"""From this share of a second script on, the first clause says which of the two is asked in."""
+HAN_PER_WORD: Final = 1.6
+"""Chinese characters that say as much as an English word."""
+KANA_SHARE: Final = 5
+"""Japanese has at least one kana for so many Chinese characters."""
+ALPHABET_CHARACTERS: Final = 2
+"""Letters of another alphabet that outweigh a word in Latin letters."""
+
+_HAN: Final = re.compile("[\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0003134f]+")
+_CLAUSE_END: Final = re.compile("[\n:：]")
+_LATIN: Final = re.compile("[A-Za-z\u00c0-\u024f]{2,}")
+_KANA: Final = re.compile("[\u3040-\u30ff]+")
+_ALPHABETS: Final = (
+    ("ko", 0.97, re.compile("[\uac00-\ud7af]+")),
+    ("ru", 0.8, re.compile("[\u0400-\u04ff]+")),
+    ("ar", 0.8, re.compile("[\u0600-\u06ff]+")),
+    ("hi", 0.8, re.compile("[\u0900-\u097f]+")),
+    ("th", 0.97, re.compile("[\u0e00-\u0e7f]+")),
+    ("el", 0.97, re.compile("[\u0370-\u03ff]{3,}")),
+    ("he", 0.95, re.compile("[\u0590-\u05ff]+")),
+)
+"""Its most spoken language, how likely it is that one, and the script."""
+_FUNCTION_WORDS: Final = {
+    language: frozenset(words.split())
+    for language, words in {
+        "en": "the of and to is are was were be been that this it its for with on as by what which who how why when "
+        "where do does did can could should would will have has had if not you your i my we they he from at or about",
+        "de": "der die das und ist nicht ein eine einen dem den des zu von mit auf für wie warum wer ich sie wird sind",
+        "fr": "le la les des est et une un du pour que qui dans sur avec pas ce cette comment pourquoi je vous quelle",
+        "es": "el la los las es y una un del para que en con por no cómo qué cuál se su como más está son",
+        "it": "il lo la gli le è e una un di per che con non come perché qual sono del della nel questo",
+        "pt": "o os as é e uma um do da para que em com não como por qual se são dos das você isso",
+        "nl": "de het een en is van niet dat die te voor met op zijn hoe waarom wat ik je wij naar ook",
+    }.items()
+}
+
+
+def language_of(text: str, words: Words) -> types_pb2.LanguageSignal:
+    """Return the language of a text whose words are already known."""
+    if text.isascii():
+        return _latin(words)
+    han = _length(_HAN, text)
+    if _length(_KANA, text) * KANA_SHARE > han + len(words.listed):
+        return _signal("ja", 0.95)
+    return _han(text, words, han) if han else _alphabet(text, words)
+
+
+def _alphabet(text: str, words: Words) -> types_pb2.LanguageSignal:
+    for language, confidence, script in _ALPHABETS:
+        if _length(script, text) > ALPHABET_CHARACTERS * len(words.listed):
+            return _signal(language, confidence)
+    return _latin(words)
+
+
+def _han(text: str, words: Words, han: int) -> types_pb2.LanguageSignal:
+    weight = han / HAN_PER_WORD
+    latin = len(words.listed)
+    share = weight / (weight + latin)
+    if min(share, 1 - share) < MIXED_SHARE:
+        return _signal("zh", 0.98) if share > 0.5 else _latin(words)
+    return _mixed(text, share)
+
+
+def _mixed(text: str, share: float) -> types_pb2.LanguageSignal:
+    """Decide between Chinese and English by the first clause, where the wish usually stands."""
+    clause = _CLAUSE_END.split(text.lstrip()[:FIRST_CLAUSE_CHARACTERS], maxsplit=1)[0]
+    weight = _length(_HAN, clause) / HAN_PER_WORD
+    latin = [word.lower() for word in _LATIN.findall(clause)]
+    chinese = weight > len(latin) or (weight > 0 and _FUNCTION_WORDS["en"].isdisjoint(latin))
+    return _signal("zh" if chinese else "en", 0.9 if chinese == (share > 0.5) else 0.75)
+
+
+def _latin(words: Words) -> types_pb2.LanguageSignal:
+    if not words.listed:
+        return _signal(UNDECIDED, 0.9)
+    scores = {language: len(known & words.distinct) for language, known in _FUNCTION_WORDS.items()}
+    best = max(scores, key=lambda language: scores[language])
+    top = scores[best]
+    second = max(score for language, score in scores.items() if language != best)
+    if top == second:
+        return _signal(UNDECIDED, 0.5) if top or len(words.listed) < 2 else _signal("en", 0.6)
+    return _signal(best, min(0.98, 0.6 + 0.4 * (top - second) / (top + 2)))
+
+
+def _length(pattern: re.Pattern[str], text: str) -> int:
+    return sum(map(len, pattern.findall(text)))
+
+
+def _signal(language: str, confidence: float) -> types_pb2.LanguageSignal:
+    return types_pb2.LanguageSignal(value=language, confidence=confidence)

@@ -1,0 +1,10 @@
+"""The `tandem` command."""
+
+from __future__ import annotations
+
+from tandem.cli.app import app
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,167 @@
+"""How answers and plans look on a terminal. Answers go to standard output, everything about them to standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tandem.v1 import orchestrator_pb2, types_pb2
+
+_DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
+
+
+class Screen:
+    """Writes the events of a streamed answer as they come."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._colours = stream.isatty()
+        self._thinking = False
+        self._begun = False
+
+    def show(self, event: orchestrator_pb2.StreamGenerateResponse) -> None:
+        """Write one event. Reasoning is shown on a terminal only, dimmed: a pipe gets the answer alone."""
+        if event.HasField("reasoning") and self._colours:
+            self._write(event.reasoning.delta if self._thinking else _DIM + event.reasoning.delta)
+            self._thinking = True
+        elif event.HasField("text"):
+            self._stop_thinking()
+            self._write(event.text.delta)
+        elif event.HasField("revision"):
+            self._stop_thinking()
+            self._write(f"\n{event.revision.text}")
+
+    def end(self) -> None:
+        """Finish the line, if there is one."""
+        self._stop_thinking()
+        if self._begun:
+            self._write("\n")
+
+    def _stop_thinking(self) -> None:
+        if self._thinking:
+            self._write(f"{_PLAIN}\n\n")
+            self._thinking = False
+
+    def _write(self, text: str) -> None:
+        self._begun = True
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def word(name: str, prefix: str) -> str:
+    """Return the word of an enum's value without the enum's prefix; `undecided` for UNSPECIFIED."""
+    short = name.removeprefix(prefix)
+    return "undecided" if short == "UNSPECIFIED" else short.lower().replace("_", " ")
+
+
+def tier_name(target: types_pb2.Target) -> str:
+    """Return `tier/variant`."""
+    return f"{target.tier}/{target.variant}" if target.tier else "-"
+
+
+def reason(answer: types_pb2.Answer) -> str:
+    """Return in words why this model answered."""
+    if answer.cache == types_pb2.CACHE_OUTCOME_HIT:
+        return "from the cache"
+    words = [answer.plan.reasons[0]] if answer.plan.reasons else []
+    words += [
+        f"{word(types_pb2.DegradationReason.Name(d.reason), 'DEGRADATION_REASON_')}: {d.detail}"
+        for d in answer.degradations
+    ]
+    return "; ".join(words) or "-"
+
+
+def time_per_token_ms(answer: types_pb2.Answer) -> float | None:
+    """Return the mean time between tokens of the answer after the first; None if that cannot be told."""
+    tokens = answer.usage.output_tokens
+    if not answer.HasField("ttft_ms") or tokens < 2:
+        return None
+    return (answer.duration_ms - answer.ttft_ms) / (tokens - 1)
+
+
+def show_answer(answer: types_pb2.Answer) -> None:
+    """Show how an answer came about."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in _facts(answer):
+        table.add_row(f"[dim]{name}[/dim]", escape(value))
+    Console(stderr=True).print(table)
+
+
+def _facts(answer: types_pb2.Answer) -> list[tuple[str, str]]:
+    tpot = time_per_token_ms(answer)
+    return [
+        ("tier", tier_name(answer.answered_by)),
+        ("why", reason(answer)),
+        ("tokens", f"{answer.usage.input_tokens} in, {answer.usage.output_tokens} out"),
+        ("first token", f"{answer.ttft_ms:.0f} ms" if answer.HasField("ttft_ms") else "-"),
+        ("per token", f"{tpot:.1f} ms" if tpot is not None else "-"),
+        ("cost", usd(answer.cost_nano_usd)),
+        ("request", answer.request_id),
+    ]
+
+
+def usd(nano_usd: int) -> str:
+    """Return an amount of money for people."""
+    return f"${nano_usd / 1e9:.7f}"
+
+
+def show_plan(explained: orchestrator_pb2.ExplainResponse) -> None:
+    """Show what would be done with a request, and why."""
+    console, plan = Console(), explained.plan
+    if explained.HasField("signals"):
+        console.print(_signals_table(explained.signals))
+    arithmetic = (
+        f"deadline {plan.deadline_ms:.0f} ms = margin {plan.margin_ms:.0f} + reserve {plan.reserve_ms:.0f}"
+    )
+    console.print(
+        f"[bold]{word(types_pb2.Strategy.Name(plan.strategy), 'STRATEGY_')}[/bold]  {arithmetic} + allowance"
+    )
+    attempts = Table("attempt", "allowance", "tokens", "temperature", "top-k")
+    for planned in plan.attempts:
+        sampling = planned.sampling
+        attempts.add_row(
+            tier_name(planned.target),
+            f"{planned.allowance_ms:.0f} ms",
+            str(sampling.max_tokens),
+            f"{sampling.temperature:.2f}",
+            str(sampling.top_k),
+        )
+    console.print(attempts)
+    for line in [*plan.reasons, *_fallbacks(plan)]:
+        console.print(f"· {escape(line)}")
+
+
+def _signals_table(signals: types_pb2.Signals) -> Table:
+    table = Table("signal", "value", "confidence")
+    professional = signals.professional
+    rows: Sequence[tuple[str, str, float]] = [
+        ("complexity", f"{signals.complexity.value:.1f} of 10", signals.complexity.confidence),
+        ("r1 suffices", f"{signals.r1_suffices.value:.2f}", signals.r1_suffices.confidence),
+        ("expected gain of pro", f"{signals.expected_gain.value:+.2f}", signals.expected_gain.confidence),
+        ("task", word(types_pb2.Task.Name(signals.task.value), "TASK_"), signals.task.confidence),
+        ("domain", word(types_pb2.Domain.Name(signals.domain.value), "DOMAIN_"), signals.domain.confidence),
+        ("language", signals.language.value, signals.language.confidence),
+        (
+            "professional",
+            str(professional.value) if professional.HasField("value") else "undecided",
+            professional.confidence,
+        ),
+    ]
+    for name, value, confidence in rows:
+        table.add_row(name, value, f"{confidence:.2f}")
+    return table
+
+
+def _fallbacks(plan: types_pb2.Plan) -> list[str]:
+    tiers = {planned.target.tier for planned in plan.attempts}
+    return [
+        f"{word(types_pb2.AttemptOutcome.Name(row.on), 'ATTEMPT_OUTCOME_')} of {row.from_tier} → "
+        f"{tier_name(row.target)}"
+        + (f", at most {row.max_tokens} tokens" if row.HasField("max_tokens") else "")
+        for row in plan.fallbacks
+        if row.from_tier in tiers
+    ]

@@ -1,0 +1,59 @@
+"""Shows the settings of a service, and says in words what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from tandem.serving.server import StartError
+from tandem.serving.settings import ServiceSettings
+from tandem.yaml_document import DocumentError
+
+
+def settings_class(service: str) -> type[ServiceSettings]:
+    """Return the settings of a service."""
+    found: type[ServiceSettings] = import_module(f"tandem.{service}.settings").Settings
+    return found
+
+
+def print_settings(service: str) -> None:
+    """List every setting of a service: variable, default, meaning."""
+    cls = settings_class(service)
+    table = Table(title=f"Settings of {service}", title_justify="left")
+    table.add_column("variable", no_wrap=True)
+    table.add_column("default", overflow="fold")
+    table.add_column("meaning")
+    for name, field in cls.model_fields.items():
+        default = "(required)" if field.is_required() else str(field.get_default(call_default_factory=True))
+        table.add_row(variable(cls, name), default, field.description)
+    Console().print(table)
+
+
+def variable(cls: type[ServiceSettings], field: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"{cls.model_config['env_prefix']}{field}".upper()
+
+
+@contextmanager
+def exit_on_bad_settings(service: str) -> Iterator[None]:
+    """Turn errors of settings and documents into a message and exit status 2, and those of starting into 1."""
+    cls = settings_class(service)
+    try:
+        yield
+    except ValidationError as error:
+        for problem in error.errors():
+            name = variable(cls, ".".join(map(str, problem["loc"])))
+            typer.echo(f"{name}: {problem['msg']}; see `tandem serve {service} --settings`", err=True)
+        raise typer.Exit(2) from error
+    except DocumentError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    except StartError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error

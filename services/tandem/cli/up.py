@@ -1,0 +1,77 @@
+"""`tandem up`: the whole system on this machine until Ctrl-C."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from tandem.deployment import deploy_folder
+from tandem.embedded.errors import EmbeddedError
+from tandem.embedded.local import Models, local_system
+from tandem.embedded.progress import progress_on
+from tandem.embedded.system import System
+from tandem.embedded.triton import TritonStatus
+from tandem.serving.server import StartError, stop_signal
+from tandem.telemetry.logs import LogFormat, LogLevel, configure, logger
+from tandem.yaml_document import DocumentError
+
+_log = logger("up")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `tandem up` was asked for."""
+
+    separate: bool
+    listen: str
+    catalogue: Path | None
+    policy: Path | None
+    r1_model: str
+    pro_model: str
+    triton_url: str | None
+    log_format: LogFormat
+    log_level: LogLevel
+
+    def system(self) -> System:
+        """Return the system to run."""
+        return System(
+            triton=self.triton_url or "",
+            listen=self.listen,
+            catalogue=self.catalogue or deploy_folder() / "catalogue.yaml",
+            policy=self.policy or deploy_folder() / "policy.yaml",
+            log_format=self.log_format,
+            log_level=self.log_level,
+        )
+
+
+def log_status(status: TritonStatus) -> None:
+    """Log a change of Triton's status."""
+    down = ", ".join(sorted(status.models_down))
+    _log.info(
+        "triton", state=status.state.value, restarts=status.restarts, models_down=down, detail=status.detail
+    )
+
+
+async def run_up(options: Options) -> int:
+    """Run the system until SIGINT or SIGTERM; return the exit status."""
+    configure(options.log_format, options.log_level)
+    models = Models(options.r1_model, options.pro_model)
+    try:
+        # Until the system has started, Ctrl-C cancels the start; afterwards it lets running requests finish.
+        async with (
+            local_system(options.system(), models, options.separate, progress_on(), log_status) as address,
+            stop_signal() as stop,
+        ):
+            typer.echo(
+                f'Tandem answers at {address}. Try: tandem ask --target {address} "Why is the sky blue?"',
+                err=True,
+            )
+            typer.echo("Ctrl-C stops it.", err=True)
+            await stop.wait()
+            typer.echo("Stopping: running requests get time to finish ...", err=True)
+    except (EmbeddedError, DocumentError, StartError) as error:
+        typer.echo(f"tandem up: {error}", err=True)
+        return 1
+    return 0

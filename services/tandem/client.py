@@ -1,0 +1,200 @@
+"""An async client for applications.
+
+    async with Client("127.0.0.1:50051") as client:
+        answer = await client.ask("What is the capital of France?", deadline_seconds=5)
+        print(answer.text, answer.answered_by.tier)
+
+        stream = client.stream("Why is the sky blue?")
+        async for event in stream:
+            print(event.text.delta, end="")
+        print(stream.answer.cost_nano_usd)
+
+Results are the messages of `protos/tandem/v1`; errors are the classes of `tandem.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from typing import Any, Self
+
+import grpc.aio
+
+from tandem.errors import InternalError
+from tandem.serving.clients import open_channel
+from tandem.serving.context import REQUEST_ID, TENANT
+from tandem.serving.status import from_rpc_error
+from tandem.v1 import orchestrator_pb2, orchestrator_pb2_grpc, types_pb2
+
+Conversation = str | Iterable[types_pb2.Message]
+Request = orchestrator_pb2.GenerateRequest
+Event = orchestrator_pb2.StreamGenerateResponse
+
+
+def user(text: str) -> types_pb2.Message:
+    """Return a message of the user."""
+    return types_pb2.Message(role=types_pb2.ROLE_USER, parts=[types_pb2.Part(text=text)])
+
+
+class Stream:
+    """A streamed answer: iterate over its events, then read `answer`."""
+
+    def __init__(self, rpc: grpc.aio.UnaryStreamCall[Any, Event]) -> None:
+        self._rpc = rpc
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._answer: types_pb2.Answer | None = None
+
+    @property
+    def answer(self) -> types_pb2.Answer:
+        """The whole answer, text and reasoning included.
+
+        Raises:
+            InternalError: the stream has not finished.
+        """
+        if self._answer is None:
+            raise InternalError("the stream has not finished; iterate over all its events first")
+        return self._answer
+
+    async def __aiter__(self) -> AsyncGenerator[Event, None]:
+        """Yield the events as they come; leaving the loop early cancels the request.
+
+        Raises:
+            TandemError: the request failed.
+        """
+        try:
+            async for event in self._rpc:
+                self._note(event)
+                yield event
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, "orchestrator") from error
+        finally:
+            self._rpc.cancel()
+
+    def _note(self, event: Event) -> None:
+        kind = event.WhichOneof("event")
+        if kind == "text":
+            self._text.append(event.text.delta)
+        elif kind == "reasoning":
+            self._reasoning.append(event.reasoning.delta)
+        elif kind == "revision":
+            self._text = [event.revision.text]
+        elif kind == "finished":
+            self._answer = event.finished.answer
+            self._answer.text = "".join(self._text)
+            self._answer.reasoning = "".join(self._reasoning)
+
+
+class Client:
+    """Talks to an orchestrator.
+
+    Args:
+        target: its address, as gRPC names targets.
+        tenant: on whose behalf; None: the anonymous tenant.
+    """
+
+    def __init__(self, target: str = "127.0.0.1:50051", tenant: str | None = None) -> None:
+        self._channel = open_channel(target)
+        self._stub = orchestrator_pb2_grpc.OrchestratorServiceStub(self._channel)
+        self._tenant = tenant
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection; running requests are cancelled."""
+        await self._channel.close()
+
+    async def ask(
+        self,
+        conversation: Conversation,
+        *,
+        deadline_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Any,
+    ) -> types_pb2.Answer:
+        """Return the answer.
+
+        Args:
+            conversation: a question, or messages of which the last one is the user's.
+            deadline_seconds: time the whole request may take; None: the policy's default.
+            request_id: identifier to find the request by; None: one is made.
+            options: further fields of `GenerateRequest`: sampling, tier, variant, strategy, no_cache.
+
+        Raises:
+            TandemError: the request failed.
+        """
+        try:
+            response = await self._stub.Generate(
+                _request(conversation, options), timeout=deadline_seconds, metadata=self._metadata(request_id)
+            )
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, "orchestrator") from error
+        return response.answer
+
+    def stream(
+        self,
+        conversation: Conversation,
+        *,
+        deadline_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Any,
+    ) -> Stream:
+        """Return the answer as a stream of events; arguments as for `ask`."""
+        request = orchestrator_pb2.StreamGenerateRequest(request=_request(conversation, options))
+        return Stream(
+            self._stub.StreamGenerate(request, timeout=deadline_seconds, metadata=self._metadata(request_id))
+        )
+
+    async def explain(
+        self, conversation: Conversation, *, deadline_seconds: float | None = None, **options: Any
+    ) -> orchestrator_pb2.ExplainResponse:
+        """Return the plan without running it; arguments and errors as for `ask`."""
+        request = orchestrator_pb2.ExplainRequest(request=_request(conversation, options))
+        try:
+            return await self._stub.Explain(request, timeout=deadline_seconds, metadata=self._metadata(None))
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, "orchestrator") from error
+
+    async def batch(
+        self, requests: AsyncIterator[Request] | Iterable[Request], *, deadline_seconds: float | None = None
+    ) -> AsyncGenerator[orchestrator_pb2.BatchGenerateResponse, None]:
+        """Yield a result for each request as it finishes, with the position of the request as its index.
+
+        Raises:
+            TandemError: the call as a whole failed.
+        """
+        rpc = self._stub.BatchGenerate(
+            _items(requests), timeout=deadline_seconds, metadata=self._metadata(None)
+        )
+        try:
+            async for result in rpc:
+                yield result
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, "orchestrator") from error
+        finally:
+            rpc.cancel()
+
+    def _metadata(self, request_id: str | None) -> list[tuple[str, str]]:
+        pairs = ((TENANT, self._tenant), (REQUEST_ID, request_id))
+        return [(key, value) for key, value in pairs if value is not None]
+
+
+def _request(conversation: Conversation, options: Mapping[str, Any]) -> Request:
+    messages = [user(conversation)] if isinstance(conversation, str) else list(conversation)
+    return Request(messages=messages, **options)
+
+
+async def _items(
+    requests: AsyncIterator[Request] | Iterable[Request],
+) -> AsyncGenerator[orchestrator_pb2.BatchGenerateRequest, None]:
+    index = 0
+    if isinstance(requests, AsyncIterator):
+        async for request in requests:
+            yield orchestrator_pb2.BatchGenerateRequest(index=index, request=request)
+            index += 1
+    else:
+        for index, request in enumerate(requests):
+            yield orchestrator_pb2.BatchGenerateRequest(index=index, request=request)

@@ -1,0 +1,58 @@
+"""What a system on one machine is made of, whichever way its services run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tandem.telemetry.logs import LogFormat, LogLevel
+
+RETRY_SECONDS: Final = 0.1
+"""Pause before a server that went away is asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Addresses and documents of a system.
+
+    `triton` is Triton's gRPC address; `listen` is where the orchestrator listens, port 0 for a free one.
+    """
+
+    triton: str
+    listen: str
+    catalogue: Path
+    policy: Path
+    drain_seconds: float = 30.0
+    log_format: LogFormat = "console"
+    log_level: LogLevel = "warning"
+
+
+async def wait_healthy(target: str, services: tuple[str, ...], seconds: float) -> bool:
+    """Return True once health is SERVING for every one of `services` at `target`, False if it takes too long."""
+    end = time.monotonic() + seconds
+    async with grpc.aio.insecure_channel(target, options=[("grpc.max_reconnect_backoff_ms", 200)]) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        return all([await _serving(stub, service, end) for service in services])
+
+
+async def _serving(stub: health_pb2_grpc.HealthStub, service: str, end: float) -> bool:
+    while (left := end - time.monotonic()) > 0:
+        watch = stub.Watch(  # type: ignore[attr-defined]  # the published stubs lack it
+            health_pb2.HealthCheckRequest(service=service), timeout=left, wait_for_ready=True
+        )
+        try:
+            async for response in watch:
+                if response.status == health_pb2.HealthCheckResponse.SERVING:
+                    return True
+        except grpc.aio.AioRpcError:
+            # The server went away while it was watched; it may come back.
+            await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            watch.cancel()
+    return False

@@ -1,0 +1,1 @@
+"""The fusion service: answers → one answer."""

@@ -1,0 +1,33 @@
+"""Composition root of the fusion service."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tandem.fusion.fuse import FusionCore
+from tandem.fusion.servicer import SERVICE_NAME, FusionServicer
+from tandem.fusion.settings import Settings
+from tandem.serving.run import always_healthy, run
+from tandem.serving.server import Server
+from tandem.telemetry.logs import configure
+from tandem.v1 import fusion_pb2_grpc
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
+    fusion_pb2_grpc.add_FusionServiceServicer_to_server(
+        FusionServicer(FusionCore(settings.reliability)), server.grpc
+    )
+    await run(server, always_healthy(SERVICE_NAME))
+
+
+def main() -> None:
+    """Run the service with the settings of the environment."""
+    settings = Settings()
+    configure(settings.log_format, settings.log_level)
+    asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

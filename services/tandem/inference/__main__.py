@@ -1,0 +1,66 @@
+"""Composition root of the inference service; deployed once per tier."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import grpc.aio
+
+from tandem.call import Call
+from tandem.catalogue import Catalogue, load_catalogue
+from tandem.inference.generate import InferenceCore
+from tandem.inference.readiness import TritonReadiness
+from tandem.inference.servicer import SERVICE_NAME, InferenceServicer
+from tandem.inference.settings import Settings
+from tandem.inference.triton import TritonEngine
+from tandem.protocols import Inference
+from tandem.serving.clients import open_channel
+from tandem.serving.run import HEALTH_SECONDS, HealthCheck, run
+from tandem.serving.server import Server
+from tandem.telemetry.logs import configure, logger
+from tandem.v1 import inference_pb2_grpc
+
+_log = logger("inference")
+
+
+def build(catalogue: Catalogue, tier: str, triton: grpc.aio.Channel) -> InferenceCore:
+    """Return the core of one tier on a Triton server."""
+    return InferenceCore(catalogue, tier, TritonEngine(triton), TritonReadiness(triton))
+
+
+def readiness_check(inference: Inference) -> HealthCheck:
+    """Return a check that is healthy while a variant can answer; it logs what keeps a variant from it."""
+    known: dict[str, str] = {}
+
+    async def check() -> dict[str, bool]:
+        now = time.monotonic()
+        capabilities = await inference.get_capabilities(Call("health", now + HEALTH_SECONDS, now))
+        for variant in capabilities.variants:
+            if known.get(variant.model) != variant.problem:
+                known[variant.model] = variant.problem
+                _log.info("readiness", model=variant.model, ready=variant.ready, problem=variant.problem)
+        return dict.fromkeys(("", SERVICE_NAME), any(variant.ready for variant in capabilities.variants))
+
+    return check
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    catalogue = load_catalogue(settings.catalogue)
+    async with open_channel(settings.triton) as triton:
+        core = build(catalogue, settings.tier, triton)
+        server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
+        inference_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(core), server.grpc)
+        await run(server, readiness_check(core))
+
+
+def main() -> None:
+    """Run the service with the settings of the environment."""
+    settings = Settings()
+    configure(settings.log_format, settings.log_level)
+    asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

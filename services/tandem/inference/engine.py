@@ -1,0 +1,50 @@
+"""What the core of inference asks of an engine, and what it gets back. `triton.py` implements it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tandem.call import Call
+from tandem.v1 import types_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt as the engine reads it: after the chat template."""
+
+    model: str
+    text: str
+    images: tuple[bytes, ...]
+    sampling: types_pb2.Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of what the engine makes.
+
+    `text` and `output_tokens` are what came since the piece before; the others are the latest known values.
+    """
+
+    text: str
+    output_tokens: int
+    input_tokens: int
+    cumulative_logprob: float | None
+    finish_reason: types_pb2.FinishReason.ValueType
+
+
+class Engine(Protocol):
+    """Prompts → tokens. Closing the iterator stops the model."""
+
+    def generate(self, prompt: Prompt, stream: bool, call: Call) -> AsyncGenerator[Piece, None]:
+        """Yield what the model makes: one piece if `stream` is False."""
+        ...
+
+
+class Readiness(Protocol):
+    """Tells what keeps models from answering."""
+
+    async def problems(self, models: Sequence[str], call: Call) -> dict[str, str]:
+        """Return for each model why it cannot answer, or an empty text."""
+        ...

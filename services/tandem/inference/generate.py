@@ -1,0 +1,161 @@
+"""The core of inference: messages → prompt → engine → text, reasoning, usage, confidence."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+
+from tandem.call import Call
+from tandem.catalogue import Catalogue, Tier, Variant
+from tandem.errors import DeadlineExceeded, ModalityUnsupported
+from tandem.inference.continuation import Continuation
+from tandem.inference.engine import Engine, Piece, Prompt, Readiness
+from tandem.inference.reasoning import ReasoningSplitter
+from tandem.inference.template import ChatTemplate
+from tandem.modality import modalities, name_of
+from tandem.v1 import inference_pb2, types_pb2
+
+
+class InferenceCore:
+    """One tier's models; satisfies `tandem.protocols.Inference`."""
+
+    def __init__(self, catalogue: Catalogue, tier: str, engine: Engine, readiness: Readiness) -> None:
+        self._name = tier
+        self._catalogue = catalogue
+        self._tier: Tier = catalogue.tier(tier)
+        self._template = ChatTemplate(catalogue.chat_templates[self._tier.chat_template])
+        self._engine = engine
+        self._readiness = readiness
+
+    async def infer(self, request: inference_pb2.InferRequest, call: Call) -> inference_pb2.InferResponse:
+        """Answer in one message.
+
+        Raises:
+            TandemError: UnknownVariant, ModalityUnsupported, PromptTooLong, OutOfMemory, BackendUnavailable,
+                BackendError, or DeadlineExceeded.
+        """
+        answer = inference_pb2.InferResponse()
+        async with aclosing(self._run(request, call, stream=False)) as messages:
+            async for message in messages:
+                answer.text += message.text
+                answer.reasoning += message.reasoning
+                if message.HasField("finished"):
+                    answer.finished.CopyFrom(message.finished)
+        return answer
+
+    def stream_infer(
+        self, request: inference_pb2.InferRequest, call: Call
+    ) -> AsyncGenerator[inference_pb2.StreamInferResponse, None]:
+        """Answer piece by piece. Raises as `infer`."""
+        return self._run(request, call, stream=True)
+
+    async def get_capabilities(self, call: Call) -> inference_pb2.GetCapabilitiesResponse:
+        """Tell the variants and which of them Triton says are ready."""
+        problems = await self._readiness.problems([v.model for v in self._tier.variants.values()], call)
+        return inference_pb2.GetCapabilitiesResponse(
+            tier=self._name,
+            variants=[
+                inference_pb2.Capability(
+                    variant=name,
+                    model=variant.model,
+                    ready=not problems[variant.model],
+                    problem=problems[variant.model],
+                    context_tokens=variant.context_tokens,
+                    modalities=self._tier.modalities,
+                )
+                for name, variant in self._tier.variants.items()
+            ],
+        )
+
+    async def _run(
+        self, request: inference_pb2.InferRequest, call: Call, stream: bool
+    ) -> AsyncGenerator[inference_pb2.StreamInferResponse, None]:
+        variant = self._catalogue.variant(self._name, request.variant)
+        self._check_modalities(request.messages)
+        continuation = Continuation(request.continuation_prefix)
+        prompt = self._prompt(request, variant, continuation)
+        splitter = ReasoningSplitter(self._tier.reasoning, continued=bool(continuation.prompt_suffix))
+        tally = _Tally(variant.model)
+        try:
+            async with (
+                asyncio.timeout_at(call.deadline),
+                aclosing(self._engine.generate(prompt, stream, call)) as pieces,
+            ):
+                async for piece in pieces:
+                    tally.add(piece)
+                    split = splitter.feed(piece.text)
+                    text = continuation.feed(split.text)
+                    if text or split.reasoning or piece.output_tokens:
+                        yield inference_pb2.StreamInferResponse(
+                            text=text, reasoning=split.reasoning, output_tokens=piece.output_tokens
+                        )
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                f"{variant.model} did not finish in its time; grant more time or fewer tokens"
+            ) from error
+        rest = splitter.end()
+        yield inference_pb2.StreamInferResponse(
+            text=continuation.feed(rest.text), reasoning=rest.reasoning, finished=tally.finished()
+        )
+
+    def _prompt(
+        self, request: inference_pb2.InferRequest, variant: Variant, continuation: Continuation
+    ) -> Prompt:
+        text = self._template.render(request.messages)
+        tags = self._tier.reasoning
+        if continuation.prompt_suffix and tags is not None and tags.starts_open:
+            text += tags.close + "\n\n"
+        sampling = types_pb2.Sampling()
+        sampling.CopyFrom(request.sampling)
+        sampling.stop.extend(self._tier.stop)
+        return Prompt(
+            variant.model, text + continuation.prompt_suffix, tuple(_images(request.messages)), sampling
+        )
+
+    def _check_modalities(self, messages: Sequence[types_pb2.Message]) -> None:
+        for modality in modalities(messages):
+            if modality not in self._tier.modalities:
+                raise ModalityUnsupported(
+                    f"tier {self._name} cannot read {name_of(modality)}; it reads "
+                    f"{', '.join(name_of(m) for m in self._tier.modalities)}"
+                )
+
+
+def _images(messages: Iterable[types_pb2.Message]) -> Iterable[bytes]:
+    """Yield the pictures in the order of the conversation: encoded files, or their URIs."""
+    for message in messages:
+        for part in message.parts:
+            if part.HasField("image"):
+                yield part.image.data or part.image.uri.encode()
+
+
+class _Tally:
+    """Counts what an answer took."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._output_tokens = 0
+        self._last: Piece | None = None
+
+    def add(self, piece: Piece) -> None:
+        self._output_tokens += piece.output_tokens
+        self._last = piece
+
+    def finished(self) -> inference_pb2.InferFinished:
+        last = self._last
+        return inference_pb2.InferFinished(
+            finish_reason=last.finish_reason if last else types_pb2.FINISH_REASON_UNSPECIFIED,
+            usage=types_pb2.Usage(
+                input_tokens=last.input_tokens if last else 0, output_tokens=self._output_tokens
+            ),
+            confidence=self._confidence(),
+            model=self._model,
+        )
+
+    def _confidence(self) -> float | None:
+        """Return the geometric mean of the tokens' probabilities."""
+        if self._last is None or self._last.cumulative_logprob is None or self._output_tokens == 0:
+            return None
+        return math.exp(min(0.0, self._last.cumulative_logprob / self._output_tokens))

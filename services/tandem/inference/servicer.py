@@ -1,0 +1,60 @@
+"""`InferenceService` over gRPC: translation only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import grpc.aio
+
+from tandem.protocols import Inference
+from tandem.serving.coalesce import Coalescer
+from tandem.serving.context import current_call
+from tandem.v1 import inference_pb2, inference_pb2_grpc
+
+SERVICE_NAME = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Piece = inference_pb2.StreamInferResponse
+
+
+class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
+    """Serves one tier's inference."""
+
+    def __init__(self, inference: Inference) -> None:
+        self._inference = inference
+        self._coalescer = Coalescer(merge)
+
+    async def Infer(
+        self, request: inference_pb2.InferRequest, context: Context
+    ) -> inference_pb2.InferResponse:
+        """Answer in one message."""
+        return await self._inference.infer(request, current_call())
+
+    async def StreamInfer(
+        self, request: inference_pb2.StreamInferRequest, context: Context
+    ) -> AsyncGenerator[Piece, None]:
+        """Answer piece by piece."""
+        source = self._inference.stream_infer(request.request, current_call())
+        async with aclosing(self._coalescer.stream(source)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def GetCapabilities(
+        self, request: inference_pb2.GetCapabilitiesRequest, context: Context
+    ) -> inference_pb2.GetCapabilitiesResponse:
+        """Tell the variants and which of them are ready."""
+        return await self._inference.get_capabilities(current_call())
+
+
+def merge(earlier: Piece, later: Piece) -> bool:
+    """Append the later piece to the earlier one; reasoning comes before text, so it cannot be added after text."""
+    if earlier.text and later.reasoning:
+        return False
+    earlier.text += later.text
+    earlier.reasoning += later.reasoning
+    earlier.output_tokens += later.output_tokens
+    if later.HasField("finished"):
+        earlier.finished.CopyFrom(later.finished)
+    return True

@@ -1,0 +1,1 @@
+"""The orchestrator: one answer per request, from the tier it needs, by its deadline."""

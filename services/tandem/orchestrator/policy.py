@@ -1,0 +1,251 @@
+"""The policy: the document that turns signals and live state into a plan.
+
+What names tiers has no default, everything else has. The docstring of a field is its reference documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from tandem.catalogue import Catalogue, Name
+from tandem.errors import UnknownTier, UnknownVariant
+from tandem.v1 import types_pb2
+from tandem.yaml_document import Complaint, Document, Location, Section, load
+
+TargetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}(/[a-z][a-z0-9-]{0,31})?$")]
+"""`tier` for the tier's default variant, or `tier/variant`."""
+
+TenantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+Cause = Literal["timeout", "out_of_memory", "unavailable"]
+"""A kind of failure that another model can repair."""
+
+
+class Deadline(Section):
+    """How the time of a request is divided."""
+
+    default_ms: int = Field(default=30_000, ge=1)
+    """Deadline of a request whose client sets none, in milliseconds; at most `max_ms`."""
+    max_ms: int = Field(default=600_000, ge=1)
+    """Longest deadline in milliseconds; a client's later one is brought forward to it."""
+    margin_ms: float = Field(default=15, ge=0)
+    """Milliseconds kept at the end for sending the answer; less than `default_ms`."""
+    fallback_tokens: int = Field(default=256, ge=1, le=32_768)
+    """Tokens of the short answer for which time is reserved, should the first attempt fail; 1 to 32768."""
+    reserve_share: float = Field(default=0.5, ge=0, le=1)
+    """Largest part of the time that is reserved for a fallback, 0 (none) to 1."""
+
+
+class Routing(Section):
+    """Which tier answers first."""
+
+    cheap: Name
+    """Tier that answers when it is likely to suffice."""
+    strong: Name
+    """Tier that answers otherwise."""
+    threshold: float = Field(default=0.5, ge=0, le=1)
+    """The cheap tier answers if the probability that it suffices is at least this; 0 to 1."""
+    undecided: Name
+    """Tier that answers when the classifier was late or broken."""
+
+
+class Ensemble(Section):
+    """Who votes under the strategy `ensemble`."""
+
+    targets: tuple[TargetName, ...] = Field(min_length=2, max_length=64)
+    """2 to 64 voices, each `tier` or `tier/variant`; one named twice answers twice."""
+
+
+class Classifier(Section):
+    """How the classifier is asked."""
+
+    allowance_ms: float = Field(default=25, gt=0)
+    """Longest wait for signals in milliseconds, above 0; after it the request is undecided."""
+
+
+Temperature = Annotated[float, Field(ge=0, le=2)]
+
+
+class Temperatures(Section):
+    """Temperature by task, 0 (greedy) to 2."""
+
+    creative: Temperature = 0.8
+    """Invented text; 0.7 to 0.9 is usual."""
+    factual: Temperature = 0.3
+    """A fact or its explanation; 0.2 to 0.5 is usual."""
+    reasoning: Temperature = 0.3
+    """Several steps of inference."""
+    mathematics: Temperature = 0.2
+    """Calculation or proof."""
+    code: Temperature = 0.2
+    """Programs."""
+    extraction: Temperature = 0.2
+    """What a given text says."""
+    translation: Temperature = 0.3
+    """From one language to another."""
+    chat: Temperature = 0.7
+    """Conversation."""
+    undecided: Temperature = 0.5
+    """When the task is not known with a confidence of at least 0.5."""
+
+
+class TopK(Section):
+    """Number of most likely tokens kept, 1 to 1000."""
+
+    general: int = Field(default=50, ge=1, le=1000)
+    """For everybody; 40 to 60 is usual."""
+    professional: int = Field(default=25, ge=1, le=1000)
+    """When a professional of the domain asks; 20 to 30 is usual."""
+
+
+class SamplingPolicy(Section):
+    """How tokens are drawn where the client leaves it open."""
+
+    max_tokens: int = Field(default=512, ge=1, le=32_768)
+    """Cap on generated tokens, reasoning included; 1 to 32768."""
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    """Probability mass kept, above 0, at most 1."""
+    temperature: Temperatures = Temperatures()
+    """Temperature by task."""
+    top_k: TopK = TopK()
+    """Number of most likely tokens kept, by who asks."""
+
+
+class Fallback(Section):
+    """What answers when a tier fails in one way."""
+
+    from_tier: Name = Field(alias="from")
+    """The tier that failed."""
+    on: Cause
+    """How it failed: `timeout`, `out_of_memory` or `unavailable`."""
+    to: tuple[TargetName, ...] = Field(min_length=1)
+    """What may answer instead: the first that the tenant may use, that is untried and that has time."""
+    max_tokens: int | None = Field(default=None, ge=1, le=32_768)
+    """Cap on the tokens of that answer, 1 to 32768. Absent: as planned for the attempt that failed."""
+
+
+class Cache(Section):
+    """Which answers are kept."""
+
+    entries: int = Field(default=1000, ge=0)
+    """Most answers kept; the least recently used goes first. 0: no cache."""
+    max_temperature: Temperature = 0.5
+    """Answers drawn at a higher temperature than this, 0 to 2, are not kept."""
+
+
+class Entitlements(Section):
+    """Which tiers a tenant may use, the preferred one first."""
+
+    default: tuple[Name, ...] = Field(min_length=1)
+    """Tiers of every tenant that is not listed."""
+    tenants: Mapping[TenantName, Annotated[tuple[Name, ...], Field(min_length=1)]] = {}
+    """Tiers by tenant, in place of the default."""
+
+
+class Policy(Document):
+    """Everything the orchestrator decides by."""
+
+    version: Literal[1]
+    """Version of this format: 1."""
+    deadline: Deadline = Deadline()
+    """How the time of a request is divided."""
+    strategy: Literal["route", "ensemble"] = "route"
+    """How the tiers are used unless the client says: `route`, one answers; `ensemble`, several are fused."""
+    routing: Routing
+    """Which tier answers first."""
+    ensemble: Ensemble
+    """Who votes under the strategy `ensemble`."""
+    classifier: Classifier = Classifier()
+    """How the classifier is asked."""
+    sampling: SamplingPolicy = SamplingPolicy()
+    """How tokens are drawn where the client leaves it open."""
+    fallbacks: tuple[Fallback, ...]
+    """What answers when a tier fails. A failure that is not listed is raised to the client."""
+    max_attempts: int = Field(default=2, ge=1, le=9)
+    """Attempts of a request in a row, the first included, 1 to 9; the voices of an ensemble count as one."""
+    cache: Cache = Cache()
+    """Which answers are kept."""
+    entitlements: Entitlements
+    """Which tiers a tenant may use."""
+
+    def fallbacks_for(self, tier: str, on: Cause) -> Fallback | None:
+        """Return what answers when a tier fails in a way; None: the failure is raised to the client."""
+        return next((row for row in self.fallbacks if (row.from_tier, row.on) == (tier, on)), None)
+
+    def tiers_of(self, tenant: str) -> tuple[str, ...]:
+        """Return the tiers that a tenant may use, at least one."""
+        return self.entitlements.tenants.get(tenant, self.entitlements.default)
+
+    def check(self, catalogue: Catalogue) -> Iterator[Complaint]:
+        """Yield what is wrong across fields, and each tier and variant that the catalogue does not have."""
+        if self.deadline.default_ms > self.deadline.max_ms:
+            yield Complaint(("deadline", "default_ms"), f"must be at most max_ms, {self.deadline.max_ms}")
+        if self.deadline.margin_ms >= self.deadline.default_ms:
+            yield Complaint(
+                ("deadline", "margin_ms"), f"must be below default_ms, {self.deadline.default_ms}"
+            )
+        for location, name in self._names():
+            yield from _unknown(location, name, catalogue)
+        seen: dict[tuple[str, Cause], int] = {}
+        for index, row in enumerate(self.fallbacks):
+            first = seen.setdefault((row.from_tier, row.on), index)
+            if first != index:
+                message = f"{row.from_tier} on {row.on} is already in fallbacks[{first}]; join the two"
+                yield Complaint(("fallbacks", index), message)
+            yield from _check_targets(("fallbacks", index, "to"), row, catalogue)
+
+    def _names(self) -> Iterator[tuple[Location, str]]:
+        """Yield every tier or target that the document names, with its place."""
+        for key in ("cheap", "strong", "undecided"):
+            yield ("routing", key), getattr(self.routing, key)
+        yield from _listed(("ensemble", "targets"), self.ensemble.targets)
+        for index, row in enumerate(self.fallbacks):
+            yield ("fallbacks", index, "from"), row.from_tier
+            yield from _listed(("fallbacks", index, "to"), row.to)
+        yield from _listed(("entitlements", "default"), self.entitlements.default)
+        for tenant, tiers in self.entitlements.tenants.items():
+            yield from _listed(("entitlements", "tenants", tenant), tiers)
+
+
+def load_policy(path: Path, catalogue: Catalogue) -> Policy:
+    """Read a policy for a catalogue.
+
+    Raises `DocumentError` with everything that is wrong, and `OSError` if the file cannot be read.
+    """
+    return load(path, Policy, lambda policy: policy.check(catalogue))
+
+
+def parse_target(name: str) -> types_pb2.Target:
+    """Return the target that `tier` or `tier/variant` names; the variant is empty for the tier's default."""
+    tier, _, variant = name.partition("/")
+    return types_pb2.Target(tier=tier, variant=variant)
+
+
+def _listed(location: Location, names: Iterable[str]) -> Iterator[tuple[Location, str]]:
+    return (((*location, index), name) for index, name in enumerate(names))
+
+
+def _unknown(location: Location, name: str, catalogue: Catalogue) -> Iterator[Complaint]:
+    target = parse_target(name)
+    try:
+        catalogue.variant(target.tier, target.variant)
+    except (UnknownTier, UnknownVariant) as error:
+        yield Complaint(location, error.message)
+
+
+def _check_targets(location: Location, row: Fallback, catalogue: Catalogue) -> Iterator[Complaint]:
+    """Yield the targets of a fallback that can never be the one to answer."""
+    known = {name: tier.default_variant for name, tier in catalogue.tiers.items()}
+    used = [(row.from_tier, known.get(row.from_tier))]
+    for index, name in enumerate(row.to):
+        target = parse_target(name)
+        variant = target.variant or known.get(target.tier)
+        if (target.tier, variant) == used[0]:
+            yield Complaint((*location, index), f"{name} is what fails here; name another tier or variant")
+        elif (target.tier, variant) in used:
+            yield Complaint((*location, index), f"{name} is named before; remove it")
+        used.append((target.tier, variant))

@@ -1,0 +1,37 @@
+"""Settings of the orchestrator service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from tandem.deployment import deploy_folder
+from tandem.serving.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Environment variables `TANDEM_ORCHESTRATOR_…`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TANDEM_ORCHESTRATOR_", use_attribute_docstrings=True, extra="forbid"
+    )
+
+    listen: str = "127.0.0.1:50051"
+    """Address to listen on, `HOST:PORT`. Port 0 takes a free one and logs it."""
+
+    classifier: str = "127.0.0.1:50052"
+    """Address of the classifier service, as gRPC names targets."""
+
+    fusion: str = "127.0.0.1:50055"
+    """Address of the fusion service, as gRPC names targets."""
+
+    tiers: dict[str, str] = Field(default={"r1": "127.0.0.1:50053", "pro": "127.0.0.1:50054"})
+    """Address of the inference service of every tier of the catalogue, as a JSON object."""
+
+    catalogue: Path = Field(default_factory=lambda: deploy_folder() / "catalogue.yaml")
+    """The model catalogue."""
+
+    policy: Path = Field(default_factory=lambda: deploy_folder() / "policy.yaml")
+    """The policy."""

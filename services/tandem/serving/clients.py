@@ -1,0 +1,121 @@
+"""The services as seen from another process: each class satisfies the protocol of its service over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any, Final
+
+import grpc.aio
+
+from tandem.call import Call
+from tandem.errors import DeadlineExceeded
+from tandem.serving.context import write_metadata
+from tandem.serving.server import MAX_MESSAGE_BYTES
+from tandem.serving.status import from_rpc_error
+from tandem.v1 import (
+    classifier_pb2,
+    classifier_pb2_grpc,
+    fusion_pb2,
+    fusion_pb2_grpc,
+    inference_pb2,
+    inference_pb2_grpc,
+)
+
+HOP_SECONDS: Final = 0.002
+"""What one hop keeps for itself, so that the callee's typed error arrives before the caller's own deadline."""
+
+_ROUND_ROBIN: Final = '{"loadBalancingConfig":[{"round_robin":{}}]}'
+
+
+def open_channel(target: str) -> grpc.aio.Channel:
+    """Open a channel that connects at once, spreads calls over all addresses of `target` and reconnects quickly."""
+    channel = grpc.aio.insecure_channel(
+        target,
+        options=[
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 2000),
+            ("grpc.service_config", _ROUND_ROBIN),
+        ],
+    )
+    channel.get_state(try_to_connect=True)
+    return channel
+
+
+def _options(call: Call) -> dict[str, Any]:
+    """Return deadline and metadata of an outgoing call.
+
+    Raises:
+        DeadlineExceeded: no time is left.
+    """
+    timeout = call.remaining() - HOP_SECONDS
+    if timeout <= 0:
+        raise DeadlineExceeded("the deadline passed before the next service was called; grant more time")
+    return {"timeout": timeout, "metadata": write_metadata(call)}
+
+
+class GrpcClassifier:
+    """`tandem.protocols.Classifier` over gRPC."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = classifier_pb2_grpc.ClassifierServiceStub(channel)
+
+    async def classify(
+        self, request: classifier_pb2.ClassifyRequest, call: Call
+    ) -> classifier_pb2.ClassifyResponse:
+        """Find the signals of a conversation."""
+        try:
+            return await self._stub.Classify(request, **_options(call))
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, "classifier") from error
+
+
+class GrpcFusion:
+    """`tandem.protocols.Fusion` over gRPC."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = fusion_pb2_grpc.FusionServiceStub(channel)
+
+    async def fuse(self, request: fusion_pb2.FuseRequest, call: Call) -> fusion_pb2.FuseResponse:
+        """Choose by weighted vote."""
+        try:
+            return await self._stub.Fuse(request, **_options(call))
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, "fusion") from error
+
+
+class GrpcInference:
+    """`tandem.protocols.Inference` over gRPC."""
+
+    def __init__(self, channel: grpc.aio.Channel, tier: str) -> None:
+        self._stub = inference_pb2_grpc.InferenceServiceStub(channel)
+        self._peer = f"{tier}-inference"
+
+    async def infer(self, request: inference_pb2.InferRequest, call: Call) -> inference_pb2.InferResponse:
+        """Answer in one message."""
+        try:
+            return await self._stub.Infer(request, **_options(call))
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, self._peer) from error
+
+    async def stream_infer(
+        self, request: inference_pb2.InferRequest, call: Call
+    ) -> AsyncGenerator[inference_pb2.StreamInferResponse, None]:
+        """Answer piece by piece; the last message alone has `finished`."""
+        rpc = self._stub.StreamInfer(inference_pb2.StreamInferRequest(request=request), **_options(call))
+        try:
+            async for message in rpc:
+                yield message
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, self._peer) from error
+        finally:
+            rpc.cancel()
+
+    async def get_capabilities(self, call: Call) -> inference_pb2.GetCapabilitiesResponse:
+        """Tell the variants and which of them are ready."""
+        try:
+            return await self._stub.GetCapabilities(inference_pb2.GetCapabilitiesRequest(), **_options(call))
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, self._peer) from error

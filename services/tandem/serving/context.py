@@ -1,0 +1,118 @@
+"""The `Call` of the running RPC: read from gRPC metadata on the way in, written to it on the way out."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+import uuid
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final
+
+import grpc.aio
+
+from tandem.call import Call
+from tandem.errors import Details, InvalidRequest, Violation
+
+TENANT: Final = "tandem-tenant"
+REQUEST_ID: Final = "tandem-request-id"
+RETRIES_LEFT: Final = "tandem-retries-left"
+TRACEPARENT: Final = "traceparent"
+TRACESTATE: Final = "tracestate"
+MAX_RETRIES: Final = 8
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_current: ContextVar[Call] = ContextVar("call")
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineRule:
+    """How long a request may take: the default where the client names no deadline, and the most it may ask for."""
+
+    default_seconds: float
+    max_seconds: float
+
+
+def current_call() -> Call:
+    """Return the call of the running RPC."""
+    return _current.get()
+
+
+def enter(call: Call) -> None:
+    """Make `call` that of the running RPC."""
+    _current.set(call)
+
+
+def _named(metadata: dict[str, str], key: str, absent: str) -> str:
+    value = metadata.get(key, absent)
+    if not _NAME.fullmatch(value):
+        raise InvalidRequest(
+            f"metadata {key} must be 1 to 64 characters of [A-Za-z0-9._-]; send such a value, or none",
+            Details((Violation(key, "must be 1 to 64 characters of [A-Za-z0-9._-]"),)),
+        )
+    return value
+
+
+def _retries(metadata: dict[str, str]) -> int | None:
+    value = metadata.get(RETRIES_LEFT)
+    if value is None:
+        return None
+    if not value.isdecimal() or len(value) > 2 or int(value) > MAX_RETRIES:
+        raise InvalidRequest(
+            f"metadata {RETRIES_LEFT} must be a whole number from 0 to {MAX_RETRIES}",
+            Details((Violation(RETRIES_LEFT, f"must be a whole number from 0 to {MAX_RETRIES}"),)),
+        )
+    return int(value)
+
+
+def anonymous_call(deadline: DeadlineRule) -> Call:
+    """Return the call of a request whose metadata cannot be read."""
+    now = time.monotonic()
+    return Call(uuid.uuid4().hex, now + deadline.default_seconds, now)
+
+
+def _granted(remaining: float) -> float:
+    """Return the seconds that the client surely waits.
+
+    gRPC's core rounds a timeout up before it sends it: from 1 s on to 10 ms, from 10 s on to 100 ms, from 100 s on to
+    1 s. An answer that comes within what was added comes too late.
+    """
+    if remaining < 1.0:
+        return remaining
+    return remaining - 10.0 ** (math.floor(math.log10(remaining)) - 2)
+
+
+def read_call(context: grpc.aio.ServicerContext[object, object], deadline: DeadlineRule) -> Call:
+    """Return the call that an RPC's metadata and deadline describe.
+
+    Raises:
+        InvalidRequest: a metadata value breaks its rule.
+    """
+    now = time.monotonic()
+    metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    remaining = context.time_remaining()
+    seconds = (
+        deadline.default_seconds if remaining is None else min(_granted(remaining), deadline.max_seconds)
+    )
+    return Call(
+        request_id=_named(metadata, REQUEST_ID, uuid.uuid4().hex),
+        deadline=now + seconds,
+        started=now,
+        tenant=_named(metadata, TENANT, "anonymous"),
+        retries_left=_retries(metadata),
+        traceparent=metadata.get(TRACEPARENT, ""),
+        tracestate=metadata.get(TRACESTATE, ""),
+    )
+
+
+def write_metadata(call: Call) -> list[tuple[str, str]]:
+    """Return the metadata that carries `call` to the next service."""
+    metadata = [(REQUEST_ID, call.request_id), (TENANT, call.tenant)]
+    if call.retries_left is not None:
+        metadata.append((RETRIES_LEFT, str(call.retries_left)))
+    if call.traceparent:
+        metadata.append((TRACEPARENT, call.traceparent))
+    if call.tracestate:
+        metadata.append((TRACESTATE, call.tracestate))
+    return metadata

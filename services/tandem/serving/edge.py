@@ -1,0 +1,193 @@
+"""The one place where an RPC enters a service: context, validation, deadline, errors, access log, in-flight count.
+
+Two helpers hold all of it: `_unary` for RPCs that answer in one message, `_stream` for those that answer in many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any, Final, TypeAlias
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError, Message
+
+from tandem.call import Call
+from tandem.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    Details,
+    Draining,
+    InternalError,
+    InvalidRequest,
+    TandemError,
+)
+from tandem.serving.context import DeadlineRule, anonymous_call, enter, read_call
+from tandem.serving.status import abort
+from tandem.serving.validation import validate
+from tandem.telemetry.logs import logger
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+_log = logger("edge")
+
+
+class Edge(grpc.aio.ServerInterceptor):
+    """Wraps every RPC of Tandem's own services; health, reflection and channelz pass untouched."""
+
+    def __init__(self, deadline: DeadlineRule) -> None:
+        self._deadline = deadline
+        self._wrapped: dict[str, Handler] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.in_flight = 0
+        self.draining = False
+
+    async def wait_idle(self) -> None:
+        """Return when no RPC is in flight."""
+        await self._idle.wait()
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Return the wrapped handler of a method, made once."""
+        method = handler_call_details.method
+        if not method.startswith("/tandem."):
+            return await continuation(handler_call_details)
+        if method not in self._wrapped:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return handler
+            self._wrapped[method] = self._wrap(handler, method)
+        return self._wrapped[method]
+
+    def _wrap(self, handler: Any, method: str) -> Handler:
+        codec = (_lenient(handler.request_deserializer), handler.response_serializer)
+        if handler.request_streaming:
+            serve = handler.stream_stream
+            checked = self._stream(lambda items, context: serve(_readable(items), context), method)
+            return grpc.stream_stream_rpc_method_handler(checked, *codec)
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, method), *codec)
+        return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, method), *codec)
+
+    def _unary(
+        self, behaviour: Callable[[Any, Context], Awaitable[Any]], method: str
+    ) -> Callable[..., Awaitable[Any]]:
+        async def handle(request: Message, context: Context) -> Any:
+            async with self._request(method, request, context):
+                return await behaviour(request, context)
+
+        return handle
+
+    def _stream(
+        self, behaviour: Callable[[Any, Context], AsyncIterator[Any]], method: str
+    ) -> Callable[..., Any]:
+        async def handle(request: Any, context: Context) -> AsyncGenerator[Any, None]:
+            async with self._request(method, request, context):
+                responses = behaviour(request, context)
+                try:
+                    async for response in responses:
+                        yield response
+                finally:
+                    if isinstance(responses, AsyncGenerator):
+                        await responses.aclose()
+
+        return handle
+
+    @contextlib.asynccontextmanager
+    async def _request(self, method: str, request: Any, context: Context) -> AsyncIterator[None]:
+        """Run the body of one RPC; an error that leaves it ends the RPC with a typed status."""
+        self._entered()
+        call, failure = anonymous_call(self._deadline), None
+        try:
+            call = read_call(context, self._deadline)
+            enter(call)
+            self._admit(request)
+            async with asyncio.timeout_at(call.deadline):
+                yield
+        except TandemError as error:
+            failure = error
+        except TimeoutError:
+            failure = DeadlineExceeded("the deadline passed before there was an answer; grant more time")
+        except (asyncio.CancelledError, GeneratorExit):
+            _access(method, call, Cancelled("the client went away"))
+            raise
+        except Exception:  # noqa: BLE001 - what it is stays in the log, the client learns that it is a defect
+            _log.exception("defect", method=method, request_id=call.request_id)
+            failure = InternalError("an unexpected error; the service's log has it under this request_id")
+        finally:
+            self._left()
+        _access(method, call, failure)
+        if failure is not None:
+            await abort(context, failure, call.request_id)
+
+    def _admit(self, request: Any) -> None:
+        """Refuse what a service that drains cannot take, and what breaks the contract."""
+        if self.draining:
+            raise Draining("the service is shutting down; send the request to another replica", _RETRY_SOON)
+        if request is _UNREADABLE:
+            raise _unreadable()
+        if isinstance(request, Message):
+            validate(request)
+
+    def _entered(self) -> None:
+        self.in_flight += 1
+        self._idle.clear()
+
+    def _left(self) -> None:
+        self.in_flight -= 1
+        if self.in_flight == 0:
+            self._idle.set()
+
+
+_RETRY_SOON = Details(retry_after_seconds=1.0)
+_UNREADABLE: Final = object()
+"""Stands for bytes that are no message."""
+
+
+def _lenient(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Return a parser that gives `_UNREADABLE` where gRPC itself would answer with a bare UNKNOWN."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return parse(data)
+        except DecodeError:
+            return _UNREADABLE
+
+    return read
+
+
+async def _readable(items: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+    async for item in items:
+        if item is _UNREADABLE:
+            raise _unreadable()
+        yield item
+
+
+def _unreadable() -> InvalidRequest:
+    return InvalidRequest(
+        "the bytes sent are no protobuf message of the rpc's type; use the published contract"
+    )
+
+
+def _access(method: str, call: Call, error: TandemError | None) -> None:
+    """Write the request's line in the access log."""
+    code = error.code.name if error else "OK"
+    fields: dict[str, Any] = {
+        "method": method,
+        "request_id": call.request_id,
+        "tenant": call.tenant,
+        "code": code,
+        "duration_ms": call.elapsed_ms(),
+    }
+    if error is None:
+        _log.info("request", **fields)
+        return
+    # That a client leaves is its own business, not a warning for whoever runs the service.
+    write = _log.info if isinstance(error, Cancelled) else _log.warning
+    write("request", **fields, reason=error.reason, message=error.message)

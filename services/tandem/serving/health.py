@@ -1,0 +1,69 @@
+"""The standard gRPC health service.
+
+The published implementation for asyncio deafens all watchers of a service when one of them leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Response = health_pb2.HealthCheckResponse
+
+
+class Health(health_pb2_grpc.HealthServicer):
+    """Tells the health of the server, whose name is empty, and of its services."""
+
+    def __init__(self) -> None:
+        self._serving: dict[str, bool] = {}
+        self._stopping = False
+        self._changed = asyncio.Event()
+
+    def set(self, serving: Mapping[str, bool]) -> None:
+        """Set the health of the named services; changes nothing after `stop`."""
+        if not self._stopping:
+            self._serving.update(serving)
+            self._tell()
+
+    def stop(self) -> None:
+        """Say of everything, for good, that it does not serve."""
+        self._stopping = True
+        self._serving = dict.fromkeys(self._serving, False)
+        self._tell()
+
+    async def Check(  # noqa: N802 - named by the contract
+        self, request: health_pb2.HealthCheckRequest, context: Context
+    ) -> Response:
+        """Tell the health of one service."""
+        if request.service not in self._serving:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {request.service!r} here")
+        return Response(status=self._status(request.service))
+
+    async def Watch(  # noqa: N802 - named by the contract
+        self, request: health_pb2.HealthCheckRequest, context: Context
+    ) -> AsyncGenerator[Response, None]:
+        """Tell the health of one service now and whenever it changes."""
+        told: int | None = None
+        while True:
+            changed = self._changed
+            status = self._status(request.service)
+            if status != told:
+                told = status
+                yield Response(status=status)
+            else:
+                await changed.wait()
+
+    def _status(self, service: str) -> int:
+        if service not in self._serving:
+            return Response.SERVICE_UNKNOWN
+        return Response.SERVING if self._serving[service] else Response.NOT_SERVING
+
+    def _tell(self) -> None:
+        """Wake all watchers; those that come later wait for the next change."""
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,114 @@
+"""The life of a gRPC server: health, reflection, channelz, and a graceful drain on SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import grpc.aio
+from grpc_channelz.v1 import channelz
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from tandem.serving.context import DeadlineRule
+from tandem.serving.edge import Edge
+from tandem.serving.health import Health
+from tandem.serving.validation import prepare
+from tandem.telemetry.logs import logger
+
+MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+"""Largest message, as the contract states."""
+
+_log = logger("server")
+
+
+class StartError(Exception):
+    """The server cannot start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where a server listens and how long it may drain."""
+
+    address: str
+    drain_seconds: float
+
+
+class Server:
+    """A gRPC server with everything that every Tandem service has.
+
+    Add servicers through `grpc`, then `start`; health is NOT_SERVING until `set_health` says otherwise.
+    """
+
+    def __init__(self, listen: Listen, deadline: DeadlineRule, services: Sequence[str]) -> None:
+        self._listen = listen
+        self._services = services
+        self._edge = Edge(deadline)
+        self._health = Health()
+        self.port = 0
+        self.grpc = grpc.aio.server(
+            interceptors=[self._edge],
+            options=[
+                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.so_reuseport", 0),
+                ("grpc.keepalive_time_ms", 30_000),
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ],
+        )
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            StartError: the address is taken or not valid.
+        """
+        for service in self._services:
+            prepare(service)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
+        channelz.add_channelz_servicer(self.grpc)
+        names = [*self._services, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
+        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], self.grpc)
+        self.set_health({"": False, **dict.fromkeys(self._services, False)})
+        try:
+            self.port = self.grpc.add_insecure_port(self._listen.address)
+        except RuntimeError as error:
+            raise StartError(
+                f"cannot listen on {self._listen.address}: {error}; choose another address"
+            ) from error
+        await self.grpc.start()
+        _log.info("listening", address=self._listen.address, port=self.port, services=list(self._services))
+
+    def set_health(self, serving: Mapping[str, bool]) -> None:
+        """Set the health of the named services; the empty name is the server as a whole."""
+        self._health.set(serving)
+
+    async def drain(self) -> None:
+        """Stop: health turns first, running calls finish, new ones are refused with DRAINING."""
+        self._health.stop()
+        self._edge.draining = True
+        _log.info("draining", in_flight=self._edge.in_flight)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._listen.drain_seconds):
+                await self._edge.wait_idle()
+        left = self._edge.in_flight
+        # A short grace lets the last responses leave; watchers of health would use up a long one.
+        await self.grpc.stop(0.2)
+        _log.info("stopped", cut_off=left)
+
+
+@contextlib.asynccontextmanager
+async def stop_signal() -> AsyncIterator[asyncio.Event]:
+    """Give an event that SIGTERM or SIGINT sets."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

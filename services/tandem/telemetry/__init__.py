@@ -1,0 +1,1 @@
+"""What Tandem tells about itself while it runs."""

@@ -1,0 +1,1 @@
+"""The messages and services of Tandem's contract, generated from protos/tandem/v1."""

@@ -1,0 +1,55 @@
+"""Would catch: pieces merged so that reasoning and text change their order, or a count or an end is lost."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tandem.inference.servicer import Piece, merge
+from tandem.v1 import inference_pb2, types_pb2
+
+FINISHED = inference_pb2.InferFinished(finish_reason=types_pb2.FINISH_REASON_STOP)
+
+
+def test_neighbours_become_one() -> None:
+    earlier = Piece(reasoning="a", output_tokens=2)
+    assert merge(earlier, Piece(reasoning="b", text="c", output_tokens=3))
+    assert merge(earlier, Piece(text="d", finished=FINISHED))
+    assert earlier == Piece(reasoning="ab", text="cd", output_tokens=5, finished=FINISHED)
+
+
+def test_reasoning_after_text_stays_apart() -> None:
+    earlier = Piece(text="a")
+    assert not merge(earlier, Piece(reasoning="b"))
+    assert earlier == Piece(text="a")
+
+
+@given(
+    st.lists(
+        st.builds(Piece, text=st.sampled_from(["", "t", "u"]), reasoning=st.sampled_from(["", "r", "s"]))
+    )
+)
+def test_merging_changes_nothing_that_is_shown(pieces: list[Piece]) -> None:
+    def shown(found: list[Piece]) -> str:
+        return "".join(piece.reasoning.upper() + piece.text for piece in found)
+
+    before, merged = shown(pieces), list[Piece]()
+    for piece in pieces:
+        if not (merged and merge(merged[-1], piece)):
+            merged.append(piece)
+    assert shown(merged) == before
+
+
+@pytest.mark.parametrize("name", [field.name for field in Piece.DESCRIPTOR.fields])
+def test_no_field_is_lost(name: str) -> None:
+    full = Piece(text="t", reasoning="r", output_tokens=1, finished=FINISHED)
+    later = Piece()
+    value = getattr(full, name)
+    if name == "finished":
+        later.finished.CopyFrom(value)
+    else:
+        setattr(later, name, value)
+    earlier = Piece()
+    assert merge(earlier, later)
+    assert getattr(earlier, name) == value

@@ -1,0 +1,116 @@
+"""Would catch: metadata that is lost from hop to hop, a broken value that is believed, a deadline beyond the most."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import cast
+
+import grpc.aio
+import pytest
+
+from tandem.call import Call
+from tandem.errors import InvalidRequest
+from tandem.serving.context import DeadlineRule, anonymous_call, read_call, write_metadata
+from tests.fakes.calls import call
+
+RULE = DeadlineRule(default_seconds=30, max_seconds=60)
+
+
+class FakeContext:
+    """What `read_call` reads of an RPC."""
+
+    def __init__(
+        self, metadata: Sequence[tuple[str, str | bytes]] = (), remaining: float | None = None
+    ) -> None:
+        self._metadata = metadata
+        self._remaining = remaining
+
+    def invocation_metadata(self) -> Sequence[tuple[str, str | bytes]]:
+        return self._metadata
+
+    def time_remaining(self) -> float | None:
+        return self._remaining
+
+
+def read(*metadata: tuple[str, str | bytes], remaining: float | None = None) -> Call:
+    context = cast("grpc.aio.ServicerContext[object, object]", FakeContext(metadata, remaining))
+    return read_call(context, RULE)
+
+
+def test_without_metadata() -> None:
+    found = read()
+    assert (found.tenant, found.retries_left, found.traceparent, found.tracestate) == (
+        "anonymous",
+        None,
+        "",
+        "",
+    )
+    assert 1 <= len(found.request_id) <= 64
+    assert read().request_id != found.request_id
+
+
+@pytest.mark.parametrize(
+    ("remaining", "seconds"),
+    # gRPC's core rounds up what it sends: 1 s and more to 10 ms, 10 s to 100 ms, 100 s to 1 s.
+    [(None, 30), (0, 0), (0.999, 0.999), (1, 0.99), (5, 4.99), (10, 9.9), (60, 59.9), (61, 60), (1e9, 60)],
+)
+def test_deadline(remaining: float | None, seconds: float) -> None:
+    found = read(remaining=remaining)
+    assert found.deadline - found.started == pytest.approx(seconds)
+    assert found.started == pytest.approx(time.monotonic(), abs=1)
+
+
+@pytest.mark.parametrize("key", ["tandem-tenant", "tandem-request-id"])
+@pytest.mark.parametrize("value", ["a", "A-z_0.9", "x" * 64])
+def test_a_good_name(key: str, value: str) -> None:
+    found = read((key, value))
+    assert value in {found.tenant, found.request_id}
+
+
+@pytest.mark.parametrize("key", ["tandem-tenant", "tandem-request-id"])
+@pytest.mark.parametrize("value", ["", "x" * 65, "a b", "a/b", "a\n", "é", "a;drop"])
+def test_a_bad_name(key: str, value: str) -> None:
+    with pytest.raises(InvalidRequest, match="1 to 64 characters") as caught:
+        read((key, value))
+    assert [v.field for v in caught.value.details.violations] == [key]
+
+
+@pytest.mark.parametrize(("value", "retries"), [("0", 0), ("1", 1), ("8", 8)])
+def test_good_retries(value: str, retries: int) -> None:
+    assert read(("tandem-retries-left", value)).retries_left == retries
+
+
+@pytest.mark.parametrize("value", ["", "-1", "9", "10", "100", "1.5", "one", " 1", "+1"])
+def test_bad_retries(value: str) -> None:
+    with pytest.raises(InvalidRequest, match="from 0 to 8") as caught:
+        read(("tandem-retries-left", value))
+    assert [v.field for v in caught.value.details.violations] == ["tandem-retries-left"]
+
+
+def test_what_is_not_text_is_left_alone() -> None:
+    assert read(("tandem-tenant", b"\xff"), ("other-bin", b"\xff")).tenant == "anonymous"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        call(),
+        call(tenant="shop", request_id="one", retries_left=0),
+        Call("two", 1e9, 0, "t", 3, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=1"),
+    ],
+)
+def test_everything_reaches_the_next_hop(sent: Call) -> None:
+    found = read(*write_metadata(sent))
+    for name in ("request_id", "tenant", "retries_left", "traceparent", "tracestate"):
+        assert getattr(found, name) == getattr(sent, name)
+
+
+def test_nothing_is_sent_that_is_not_known() -> None:
+    assert {key for key, _ in write_metadata(call())} == {"tandem-request-id", "tandem-tenant"}
+
+
+def test_a_request_whose_metadata_is_broken_has_a_name_all_the_same() -> None:
+    found = anonymous_call(RULE)
+    assert found.request_id
+    assert found.deadline - found.started == 30

@@ -1,0 +1,92 @@
+"""Catches wrong languages, token estimates that are far off, and marks of form that are miscounted."""
+
+from __future__ import annotations
+
+import pytest
+
+from tandem.classifier.language import UNDECIDED, language_of
+from tandem.classifier.marks import marks_of
+from tandem.classifier.sample import ends, stride
+from tandem.classifier.size import AUDIO_TOKENS, IMAGE_TOKENS, MESSAGE_TOKENS, context_tokens
+from tandem.classifier.words import Lexicon, Terms, Words
+from tandem.v1 import types_pb2
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("What is the capital of France?", "en"),
+        ("Sort list ascending", "en"),
+        ("法国的首都是哪里？", "zh"),
+        ("用Python写一个HTTP server", "zh"),
+        ("Translate into English: 今天天气很好，我们去公园散步吧，然后一起吃午饭", "en"),
+        ("把这句话翻译成中文：The quick brown fox jumps over the lazy dog and runs away", "zh"),
+        ("Was ist die Hauptstadt von Frankreich?", "de"),
+        ("¿Cuál es la capital de Francia?", "es"),
+        ("Quelle est la capitale de la France ?", "fr"),
+        ("フランスの首都はどこですか", "ja"),
+        ("프랑스의 수도는 어디인가요?", "ko"),
+        ("Какая столица Франции?", "ru"),
+        ("", UNDECIDED),
+        ("12 + 34 = ?", UNDECIDED),
+        ("🙂", UNDECIDED),
+    ],
+)
+def test_language(text: str, language: str) -> None:
+    assert language_of(text, Words(text)).value == language
+
+
+def test_mixed_text_is_less_certain_than_plain_text() -> None:
+    mixed = "Translate into English: 今天天气很好，我们去公园散步吧，然后一起吃午饭"
+    plain = "今天天气很好，我们去公园散步吧"
+    assert language_of(mixed, Words(mixed)).confidence < language_of(plain, Words(plain)).confidence < 1
+
+
+def tokens(*parts: types_pb2.Part) -> int:
+    return context_tokens([types_pb2.Message(role=types_pb2.ROLE_USER, parts=parts)]) - MESSAGE_TOKENS
+
+
+def test_tokens() -> None:
+    assert tokens(types_pb2.Part(text="abcd" * 100)) == 100
+    assert tokens(types_pb2.Part(text="量子" * 50)) == 100
+    assert tokens(types_pb2.Part(text="Привет" * 10)) == 30
+    assert tokens(types_pb2.Part(text="")) == 0
+    image = types_pb2.Part(image=types_pb2.Image(data=b"x", media_type="image/png"))
+    audio = types_pb2.Part(audio=types_pb2.Audio(data=b"x", media_type="audio/wav"))
+    assert tokens(image, audio) == IMAGE_TOKENS + AUDIO_TOKENS
+
+
+def test_tokens_of_a_long_text_are_extrapolated() -> None:
+    assert tokens(types_pb2.Part(text="量子abcdefgh" * 40_000)) == pytest.approx(160_000, rel=0.05)
+
+
+def test_ends_keep_both_ends() -> None:
+    assert ends("short") == "short"
+    cut = ends("a" * 9000 + "z" * 9000, 100)
+    assert cut == "a" * 50 + "\n" + "z" * 50
+
+
+@pytest.mark.parametrize("length", [0, 1, 9, 10, 11, 99, 1000])
+def test_stride_is_bounded(length: int) -> None:
+    assert len(stride("x" * length, 10)) <= 10
+    assert bool(stride("x" * length, 10)) == bool(length)
+
+
+def test_marks() -> None:
+    text = "1. A 45-year-old\n2. x^2 = 4\n(A) one (B) two (C) three?\n```\ndef f():\n```"
+    marks = marks_of(text, Words(text))
+    assert (marks.questions, marks.items, marks.choices, marks.clinical_ages) == (1, 2, 3, 1)
+    assert marks.formulas >= 2
+    assert marks.code >= 3
+    plain = marks_of("Tell me a story.", Words("Tell me a story."))
+    assert (plain.questions, plain.numbers, plain.formulas, plain.code, plain.items) == (0, 0, 0, 0, 0)
+
+
+def test_a_term_counts_once_in_either_language() -> None:
+    lexicon = Lexicon(
+        {"sum": (Terms(2.0, "total,sum of", "一共 总和是"),), "other": (Terms(1.0, "total", ""),)}
+    )
+    assert lexicon.weigh(Words("Total! The total, the sum of all.")) == {"sum": 4.0, "other": 1.0}
+    assert lexicon.weigh(Words("一共一共，总和")) == {"sum": 2.0}
+    assert lexicon.weigh(Words("一共，总和是")) == {"sum": 4.0}
+    assert lexicon.weigh(Words("")) == {}

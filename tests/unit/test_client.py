@@ -1,0 +1,217 @@
+"""Would catch: a client that loses text, an option or a typed error, or leaves a request running that nobody reads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from tandem.client import Client, Event, Stream
+from tandem.errors import (
+    BackendUnavailable,
+    DeadlineExceeded,
+    DeadlineTooShort,
+    InternalError,
+    InvalidRequest,
+    ModalityUnsupported,
+    OutOfMemory,
+    UnknownTier,
+)
+from tandem.orchestrator.answer import Orchestrator, Services
+from tandem.orchestrator.servicer import OrchestratorServicer
+from tandem.v1 import orchestrator_pb2, orchestrator_pb2_grpc, types_pb2
+from tests.fakes.calls import image, question, user
+from tests.fakes.documents import catalogue, policy
+from tests.fakes.inference import HANG, ScriptedInference, Step, saying, text, thought
+from tests.fakes.listening import listening
+from tests.fakes.services import FakeClassifier, FakeFusion
+
+
+@dataclass
+class World:
+    """A client of a real orchestrator with scripted tiers."""
+
+    client: Client
+    r1: ScriptedInference
+    pro: ScriptedInference
+
+
+@contextlib.asynccontextmanager
+async def world(*script: Step, tenant: str | None = None) -> AsyncIterator[World]:
+    r1, pro = ScriptedInference(script or saying("be", "cause")), ScriptedInference(saying("therefore"))
+    services = Services(FakeClassifier(), FakeFusion(), {"r1": r1, "pro": pro})
+    servicer = OrchestratorServicer(
+        Orchestrator(services, catalogue(), policy({"classifier.allowance_ms": 5000}))
+    )
+    async with (
+        listening(
+            lambda server: orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
+        ) as served,
+        Client(served.target, tenant) as client,
+    ):
+        yield World(client, r1, pro)
+
+
+async def read(stream: Stream) -> list[Event]:
+    return [event async for event in stream]
+
+
+# --- ask
+
+
+async def test_asking() -> None:
+    async with world(tenant="shop") as here:
+        answer = await here.client.ask("why?", request_id="mine")
+        assert (answer.text, answer.request_id, answer.answered_by.tier) == ("because", "mine", "r1")
+        assert here.r1.calls[0].tenant == "shop"
+        assert here.r1.requests[0].messages == [user("why?")]
+
+
+async def test_a_conversation_and_options() -> None:
+    async with world() as here:
+        assistant = types_pb2.Message(role=types_pb2.ROLE_ASSISTANT, parts=[types_pb2.Part(text="hello")])
+        messages = [user("hi"), assistant, user("why?")]
+        sampling = types_pb2.Sampling(max_tokens=7)
+        answer = await here.client.ask(
+            iter(messages), tier="r1", variant="int8", sampling=sampling, no_cache=True
+        )
+        assert answer.answered_by == types_pb2.Target(tier="r1", variant="int8")
+        assert answer.cache == types_pb2.CACHE_OUTCOME_BYPASSED
+        assert list(here.r1.requests[0].messages) == messages
+        assert here.r1.requests[0].sampling.max_tokens == 7
+
+
+async def test_an_option_that_does_not_exist() -> None:
+    async with world() as here:
+        with pytest.raises(ValueError, match="colour"):
+            await here.client.ask("why?", colour="red")
+
+
+async def test_the_deadline_travels() -> None:
+    async with world() as here:
+        await here.client.ask("why?", deadline_seconds=5)
+        assert here.r1.calls[0].remaining() < 5
+        with pytest.raises(DeadlineTooShort, match="grant at least") as caught:
+            await here.client.ask("other", deadline_seconds=0.03)
+        assert caught.value.details.metadata["needed_ms"] == "65"
+
+
+async def test_refusals_are_typed() -> None:
+    async with world(OutOfMemory("full")) as here:
+        with pytest.raises(InvalidRequest) as caught:
+            await here.client.ask([])
+        assert [violation.field for violation in caught.value.details.violations] == ["messages"]
+        with pytest.raises(UnknownTier, match="r1, pro"):
+            await here.client.ask("why?", tier="ultra")
+        with pytest.raises(ModalityUnsupported):
+            await here.client.ask([image()], tier="r1")
+
+
+async def test_nobody_listens() -> None:
+    async with Client("127.0.0.1:1") as client:
+        with pytest.raises(BackendUnavailable, match="orchestrator: "):
+            await client.ask("why?")
+        with pytest.raises(BackendUnavailable):
+            await read(client.stream("why?"))
+        with pytest.raises(BackendUnavailable):
+            await client.explain("why?")
+        with pytest.raises(BackendUnavailable):
+            async for _ in client.batch([question()]):
+                pass
+
+
+# --- stream
+
+
+async def test_streaming() -> None:
+    async with world(thought("hm"), *saying("be", "cause 量")) as here:
+        stream = here.client.stream("why?", request_id="mine")
+        events = await read(stream)
+        assert events[0].started.request_id == "mine"
+        assert "".join(event.text.delta for event in events) == "because 量"
+        assert events[-1].HasField("finished")
+        assert (stream.answer.text, stream.answer.reasoning) == ("because 量", "hm")
+        assert stream.answer.usage.output_tokens == 2
+
+
+async def test_a_stream_joins_over_a_seam() -> None:
+    async with world(text("be"), BackendUnavailable("dead")) as here:
+        stream = here.client.stream("why?")
+        events = await read(stream)
+        assert "seam" in [event.WhichOneof("event") for event in events]
+        assert stream.answer.text == "betherefore"
+
+
+def test_a_revision_replaces_the_text() -> None:
+    stream = Stream.__new__(Stream)
+    stream._text, stream._reasoning, stream._answer = [], [], None
+    stream._note(Event(text=orchestrator_pb2.TextDelta(delta="wrong")))
+    stream._note(Event(revision=orchestrator_pb2.Revision(text="right")))
+    stream._note(Event(text=orchestrator_pb2.TextDelta(delta="!")))
+    stream._note(Event(finished=orchestrator_pb2.Finished(answer=types_pb2.Answer())))
+    assert stream.answer.text == "right!"
+
+
+async def test_an_answer_that_is_not_there_yet() -> None:
+    async with world(text("be"), HANG) as here:
+        stream = here.client.stream("why?")
+        with pytest.raises(InternalError, match="iterate over all its events first"):
+            _ = stream.answer
+
+
+async def test_a_stream_that_fails() -> None:
+    async with world(text("be"), InvalidRequest("odd")) as here:
+        stream, found = here.client.stream("why?"), []
+        with pytest.raises(InvalidRequest, match="odd"):
+            async for event in stream:
+                found.append(event.text.delta)
+        assert "".join(found) == "be"
+
+
+async def test_a_stream_that_hangs_ends_by_its_deadline() -> None:
+    async with world(text("be"), HANG) as here:
+        with pytest.raises(DeadlineExceeded):
+            await read(here.client.stream("why?", deadline_seconds=0.3))
+
+
+async def test_leaving_a_stream_early_stops_it() -> None:
+    async with world(text("be"), HANG) as here:
+        async for event in here.client.stream("why?"):
+            if event.HasField("text"):
+                break
+        gc.collect()
+        async with asyncio.timeout(5):
+            await here.r1.stopped.wait()
+
+
+# --- explain and batch
+
+
+async def test_explaining() -> None:
+    async with world() as here:
+        explained = await here.client.explain("why?", tier="pro")
+        assert explained.plan.attempts[0].target.tier == "pro"
+        assert here.pro.requests == []
+        with pytest.raises(UnknownTier):
+            await here.client.explain("why?", tier="ultra")
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_batch(asynchronous: bool) -> None:
+    requests = [question("one"), question("two"), orchestrator_pb2.GenerateRequest()]
+
+    async def slowly() -> AsyncIterator[orchestrator_pb2.GenerateRequest]:
+        for request in requests:
+            await asyncio.sleep(0)
+            yield request
+
+    async with world() as here:
+        results = [result async for result in here.client.batch(slowly() if asynchronous else requests)]
+        found = {result.index: result for result in results}
+        assert sorted(found) == [0, 1, 2]
+        assert found[0].answer.text == found[1].answer.text == "because"
+        assert found[2].error.reason == "INVALID_REQUEST"

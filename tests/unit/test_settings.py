@@ -1,0 +1,53 @@
+"""Would catch a setting without documentation or with a wrong one, and a message without a way out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tandem.cli.settings import settings_class, variable
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
+SERVICES = ("orchestrator", "classifier", "inference", "fusion")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_setting_is_documented_with_its_meaning(service: str) -> None:
+    rows = DOCUMENT.read_text(encoding="utf-8").splitlines()
+    cls = settings_class(service)
+    for name, field in cls.model_fields.items():
+        row = next(row for row in rows if row.startswith(f"| `{variable(cls, name)}` |"))
+        assert field.description
+        assert row.endswith(f"| {field.description.replace(chr(10), ' ')} |")
+
+
+def test_the_documentation_names_no_setting_that_is_gone() -> None:
+    known = {variable(cls, name) for cls in map(settings_class, SERVICES) for name in cls.model_fields}
+    rows = [row for row in DOCUMENT.read_text(encoding="utf-8").splitlines() if row.startswith("| `TANDEM_")]
+    assert {row.split("`")[1] for row in rows} == known
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "value", "said"),
+    [
+        ("classifier", "TANDEM_CLASSIFIER_DRAIN_SECONDS", "soon", "TANDEM_CLASSIFIER_DRAIN_SECONDS: "),
+        ("fusion", "TANDEM_FUSION_LOG_FORMAT", "xml", "'json' or 'console'"),
+        ("inference", "TANDEM_INFERENCE_LISTEN", "127.0.0.1:0", "TANDEM_INFERENCE_TIER: Field required"),
+    ],
+)
+def test_a_wrong_setting_ends_the_start_and_is_named(service: str, name: str, value: str, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tandem.cli", "serve", service],
+        env={**os.environ, name: value},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert f"tandem serve {service} --settings" in done.stderr
