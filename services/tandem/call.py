@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
+
+from tandem.clock import now
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """Identity and limits of one request.
 
-    The deadline is absolute on the clock of `time.monotonic()`, which is also that of the asyncio loop.
+    The deadline is absolute on the clock of `tandem.clock.now()`.
     """
 
     request_id: str
@@ -24,11 +25,11 @@ class Call:
 
     def remaining(self) -> float:
         """Seconds until the deadline; negative when it has passed."""
-        return self.deadline - time.monotonic()
+        return self.deadline - now()
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the request arrived."""
-        return (time.monotonic() - self.started) * 1000.0
+        return (now() - self.started) * 1000.0
 
     def until(self, deadline: float) -> Call:
         """Return the same call with an earlier deadline; a later one changes nothing."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 from tandem.call import Call
+from tandem.clock import now
 from tandem.v1 import orchestrator_pb2, types_pb2
 
 
@@ -16,8 +15,8 @@ def call(
     retries_left: int | None = None,
 ) -> Call:
     """Return a call that starts now."""
-    now = time.monotonic()
-    return Call(request_id, now + seconds, now, tenant, retries_left)
+    arrived = now()
+    return Call(request_id, arrived + seconds, arrived, tenant, retries_left)
 
 
 def user(text: str = "why?") -> types_pb2.Message:

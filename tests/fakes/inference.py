@@ -63,6 +63,8 @@ class ScriptedInference:
         self._scripts = deque(scripts)
         self.requests: list[inference_pb2.InferRequest] = []
         self.calls: list[Call] = []
+        self.token_seconds = 0.001
+        """What every piece takes."""
         self.running = 0
         self.most_running = 0
         self.started = asyncio.Event()
@@ -96,6 +98,7 @@ class ScriptedInference:
         try:
             for step in script:
                 if isinstance(step, Piece):
+                    await asyncio.sleep(self.token_seconds)
                     yield Piece.FromString(step.SerializeToString())
                 elif isinstance(step, BaseException):
                     raise step

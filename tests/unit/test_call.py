@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.calls import call
 
 
-def test_the_deadline_only_gets_earlier() -> None:
+async def test_the_deadline_only_gets_earlier() -> None:
     asked = call(seconds=10)
     assert asked.until(asked.deadline + 1) is asked
     assert asked.until(asked.deadline) is asked
@@ -22,7 +22,7 @@ def test_the_deadline_only_gets_earlier() -> None:
     )
 
 
-def test_time_passes() -> None:
+async def test_time_passes() -> None:
     late = call(seconds=-1)
     assert late.remaining() < 0
     assert 0 <= late.elapsed_ms() < 1000

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.call import Call
 from tandem.fusion.fuse import DISSENT_CHARACTERS, FusionCore
 from tandem.protocols import Fusion
 from tandem.v1 import fusion_pb2, types_pb2
+from tests.fakes.calls import call
 
 Given = tuple[str, str, float | None]
 """Tier, text, confidence."""
@@ -33,9 +32,7 @@ async def fuse(
         )
         for tier, text, confidence in given_
     ]
-    now = time.monotonic()
-    call = Call(request_id="test", deadline=now + 5, started=now)
-    return await core.fuse(fusion_pb2.FuseRequest(candidates=candidates, task=task), call)
+    return await core.fuse(fusion_pb2.FuseRequest(candidates=candidates, task=task), call())
 
 
 async def test_majority_of_equals_wins_with_its_text_unchanged() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import grpc.aio
 
 from tandem.call import Call
 from tandem.catalogue import Catalogue, load_catalogue
+from tandem.clock import now
 from tandem.inference.generate import InferenceCore
 from tandem.inference.readiness import TritonReadiness
 from tandem.inference.servicer import SERVICE_NAME, InferenceServicer
@@ -34,8 +34,8 @@ def readiness_check(inference: Inference) -> HealthCheck:
     known: dict[str, str] = {}
 
     async def check() -> dict[str, bool]:
-        now = time.monotonic()
-        capabilities = await inference.get_capabilities(Call("health", now + HEALTH_SECONDS, now))
+        asked = now()
+        capabilities = await inference.get_capabilities(Call("health", asked + HEALTH_SECONDS, asked))
         for variant in capabilities.variants:
             if known.get(variant.model) != variant.problem:
                 known[variant.model] = variant.problem

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from tandem.call import Call
 from tandem.catalogue import Catalogue
+from tandem.clock import now
 from tandem.orchestrator.attempts import Attempts, Backends, Record, Result
 from tandem.orchestrator.cache import AnswerCache
 from tandem.orchestrator.planning import Planner
@@ -95,7 +95,7 @@ class Orchestrator:
 
     async def _classify(self, request: Request, call: Call, record: Record) -> types_pb2.Signals | None:
         """Return the signals, or None when the classifier is late or broken: it never delays an answer."""
-        end = time.monotonic() + self._policy.classifier.allowance_ms / 1000.0
+        end = now() + self._policy.classifier.allowance_ms / 1000.0
         question = classifier_pb2.ClassifyRequest(messages=request.messages)
         try:
             async with asyncio.timeout_at(end):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Final
 
 from tandem.call import Call
 from tandem.catalogue import Catalogue
+from tandem.clock import now
 from tandem.errors import BackendUnavailable, Cancelled, DeadlineExceeded, Draining, OutOfMemory, TandemError
 from tandem.protocols import Inference
 from tandem.v1 import inference_pb2, orchestrator_pb2, types_pb2
@@ -183,7 +183,7 @@ class Attempts:
             allowance_ms=planned.allowance_ms,
         )
         self._record.attempts.append(attempt)
-        return attempt, self._call.until(min(self._end, time.monotonic() + planned.allowance_ms / 1000.0))
+        return attempt, self._call.until(min(self._end, now() + planned.allowance_ms / 1000.0))
 
     def _count(self, attempt: types_pb2.Attempt, piece: inference_pb2.StreamInferResponse) -> None:
         if not attempt.HasField("ttft_ms") and (piece.text or piece.reasoning):
@@ -217,7 +217,7 @@ class Attempts:
         """Return what answers instead, and book the degradation; raise the error if nothing may."""
         outcome = OUTCOMES.get(type(error), types_pb2.ATTEMPT_OUTCOME_FAILED)
         tried = [(a.target.tier, a.target.variant) for a in self._record.attempts]
-        left_ms = (self._end - time.monotonic()) * 1000.0
+        left_ms = (self._end - now()) * 1000.0
         if len(tried) >= self._max_attempts:
             raise error
         for fallback in self._plan.fallbacks:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from tandem.call import Call
+from tandem.clock import now
 from tandem.errors import TandemError
 from tandem.protocols import Inference
 
@@ -26,9 +26,9 @@ def tier_check(tiers: Mapping[str, Inference], service: str) -> Callable[[], Awa
 
 
 async def _ready(inference: Inference) -> bool:
-    now = time.monotonic()
+    asked = now()
     try:
-        capabilities = await inference.get_capabilities(Call("health", now + CHECK_SECONDS, now))
+        capabilities = await inference.get_capabilities(Call("health", asked + CHECK_SECONDS, asked))
     except TandemError:
         return False
     return any(variant.ready for variant in capabilities.variants)

@@ -8,10 +8,11 @@ after it, travel together. What a stream begins with never waits.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from typing import Final, Generic, TypeVar
+
+from tandem.clock import now
 
 M = TypeVar("M")
 
@@ -41,8 +42,8 @@ class Coalescer(Generic[M]):
         try:
             while await inbox.wait():
                 if sent >= PROMPT_MESSAGES:
-                    await inbox.pause(sent_at + self._active / MESSAGES_PER_SECOND - time.monotonic())
-                sent, sent_at = sent + 1, time.monotonic()
+                    await inbox.pause(sent_at + self._active / MESSAGES_PER_SECOND - now())
+                sent, sent_at = sent + 1, now()
                 yield inbox.pending.popleft()
             await pump
         finally:

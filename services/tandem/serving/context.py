@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import time
 import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Final
 import grpc.aio
 
 from tandem.call import Call
+from tandem.clock import now
 from tandem.errors import Details, InvalidRequest, Violation
 
 TENANT: Final = "tandem-tenant"
@@ -68,18 +68,18 @@ def _retries(metadata: dict[str, str]) -> int | None:
 
 def anonymous_call(deadline: DeadlineRule) -> Call:
     """Return the call of a request whose metadata cannot be read."""
-    now = time.monotonic()
-    return Call(uuid.uuid4().hex, now + deadline.default_seconds, now)
+    arrived = now()
+    return Call(uuid.uuid4().hex, arrived + deadline.default_seconds, arrived)
 
 
 def _granted(remaining: float) -> float:
     """Return the seconds that the client surely waits.
 
-    gRPC's core rounds a timeout up before it sends it: from 1 s on to 10 ms, from 10 s on to 100 ms, from 100 s on to
-    1 s. An answer that comes within what was added comes too late.
+    gRPC's core rounds a timeout up before it sends it: to 1 ms, from 1 s on to 10 ms, from 10 s on to 100 ms, from
+    100 s on to 1 s. An answer that comes within what was added comes too late.
     """
     if remaining < 1.0:
-        return remaining
+        return remaining - 0.001
     return remaining - 10.0 ** (math.floor(math.log10(remaining)) - 2)
 
 
@@ -89,7 +89,7 @@ def read_call(context: grpc.aio.ServicerContext[object, object], deadline: Deadl
     Raises:
         InvalidRequest: a metadata value breaks its rule.
     """
-    now = time.monotonic()
+    arrived = now()
     metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
     remaining = context.time_remaining()
     seconds = (
@@ -97,8 +97,8 @@ def read_call(context: grpc.aio.ServicerContext[object, object], deadline: Deadl
     )
     return Call(
         request_id=_named(metadata, REQUEST_ID, uuid.uuid4().hex),
-        deadline=now + seconds,
-        started=now,
+        deadline=arrived + seconds,
+        started=arrived,
         tenant=_named(metadata, TENANT, "anonymous"),
         retries_left=_retries(metadata),
         traceparent=metadata.get(TRACEPARENT, ""),

@@ -156,7 +156,11 @@ async def test_the_end_tells_usage_confidence_and_model() -> None:
 def test_confidence_is_a_probability_or_absent(logprob: float | None, tokens: int) -> None:
     engine = FakeEngine()
     engine.pieces = [Piece("a", tokens, 1, logprob, STOP)]
-    finished = asyncio.run(core(engine).infer(request(), call())).finished
+
+    async def ask() -> inference_pb2.InferFinished:
+        return (await core(engine).infer(request(), call())).finished
+
+    finished = asyncio.run(ask())
     if logprob is None or tokens == 0:
         assert not finished.HasField("confidence")
     else:

@@ -37,6 +37,8 @@ from tests.fakes.services import signals
 CATALOGUE = catalogue()
 Event = orchestrator_pb2.StreamGenerateResponse
 
+pytestmark = pytest.mark.virtual_time
+
 
 @dataclass
 class Run:

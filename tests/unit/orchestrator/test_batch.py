@@ -20,6 +20,8 @@ from tests.fakes.documents import catalogue, policy
 from tests.fakes.inference import ScriptedInference, saying
 from tests.fakes.services import FakeClassifier, FakeFusion
 
+pytestmark = pytest.mark.virtual_time
+
 
 class Tier(ScriptedInference):
     """Answers when the gate of its prompt opens; fails on what its prompt says."""

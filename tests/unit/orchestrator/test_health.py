@@ -8,6 +8,8 @@ from tandem.errors import BackendUnavailable
 from tandem.orchestrator.health import tier_check
 from tests.fakes.inference import ScriptedInference, saying
 
+pytestmark = pytest.mark.virtual_time
+
 
 @pytest.mark.parametrize(
     ("r1_ready", "pro_ready", "whole"),

@@ -84,6 +84,7 @@ async def test_answers_arrive() -> None:
         assert (await services.fusion.fuse(FUSE, call())).text == "B"
         assert (await services.inference.infer(INFER, call())).text == "ok"
         assert (await services.inference.get_capabilities(call())).tier == "r1"
+        services.inference_core.token_seconds = 0
         pieces = await services.stream(call())
         assert "".join(piece.text for piece in pieces) == "ok"
         assert pieces[-1].HasField("finished")
@@ -183,6 +184,7 @@ async def test_cancelling_stops_the_tier() -> None:
 async def test_tokens_that_arrive_together_travel_together_and_none_is_lost() -> None:
     words = [f"w{number} " for number in range(300)]
     async with far(*map(text, words), finished(300)) as services:
+        services.inference_core.token_seconds = 0
         pieces = await services.stream(call())
         assert "".join(piece.text for piece in pieces) == "".join(words)
         assert sum(piece.output_tokens for piece in pieces) == 300

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -12,8 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tandem.clock import now
 from tandem.serving import coalesce
 from tandem.serving.coalesce import Coalescer
+from tandem.simulation import virtual_time
+
+pytestmark = pytest.mark.virtual_time
 
 
 class Text:
@@ -85,7 +88,7 @@ def test_order_and_content_are_kept_under_any_timing(
                     await asyncio.sleep(pause)
         return found
 
-    found = asyncio.run(check())
+    found = virtual_time.run(check())
     assert runs(found) == runs(messages)
     assert len(found) <= len(messages)
 
@@ -123,9 +126,9 @@ async def test_streams_share_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
         source = Source(*(Text("a", "x") for _ in range(20)))
         return len([message async for message in coalescer.stream(source.stream([0.01]))])
 
-    before = time.monotonic()
+    before = now()
     counts = await asyncio.gather(*(count() for _ in range(4)))
-    elapsed = time.monotonic() - before
+    elapsed = now() - before
     assert all(number <= 2 + elapsed / 0.1 for number in counts)
 
 

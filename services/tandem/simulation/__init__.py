@@ -1,0 +1,1 @@
+"""The orchestrator's own code on a clock that does not wait."""
