@@ -27,6 +27,7 @@ class Code(enum.IntEnum):
     FAILED_PRECONDITION = 9
     INTERNAL = 13
     UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Details:
     """What an error carries beside its message."""
 
     violations: Sequence[Violation] = ()
+    quotas: Sequence[Violation] = ()
+    """Budgets that are used up: `field` names the tenant and the budget."""
     retry_after_seconds: float | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -89,6 +92,10 @@ class PromptTooLong(TandemError):
     """The prompt does not fit into the model's context."""
 
 
+class UnknownApiKey(TandemError):
+    """The request carries no API key that this deployment knows."""
+
+
 class TierNotEntitled(TandemError):
     """The tenant explicitly asks for a tier that it may not use."""
 
@@ -107,6 +114,14 @@ class Cancelled(TandemError):
 
 class OutOfMemory(TandemError):
     """The accelerator or the host ran out of memory."""
+
+
+class BudgetExhausted(TandemError):
+    """The tenant has used up what it may use."""
+
+
+class Overloaded(TandemError):
+    """There are so many requests that this one would not be answered in time."""
 
 
 class BackendUnavailable(TandemError):
@@ -132,11 +147,14 @@ TABLE: Final[dict[type[TandemError], tuple[Code, str]]] = {
     ModalityUnsupported: (Code.FAILED_PRECONDITION, "MODALITY_UNSUPPORTED"),
     StrategyUnsupported: (Code.FAILED_PRECONDITION, "STRATEGY_UNSUPPORTED"),
     PromptTooLong: (Code.FAILED_PRECONDITION, "PROMPT_TOO_LONG"),
+    UnknownApiKey: (Code.UNAUTHENTICATED, "UNKNOWN_API_KEY"),
     TierNotEntitled: (Code.PERMISSION_DENIED, "TIER_NOT_ENTITLED"),
     DeadlineTooShort: (Code.DEADLINE_EXCEEDED, "DEADLINE_TOO_SHORT"),
     DeadlineExceeded: (Code.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
     Cancelled: (Code.CANCELLED, "CANCELLED"),
     OutOfMemory: (Code.RESOURCE_EXHAUSTED, "OUT_OF_MEMORY"),
+    BudgetExhausted: (Code.RESOURCE_EXHAUSTED, "BUDGET_EXHAUSTED"),
+    Overloaded: (Code.UNAVAILABLE, "OVERLOADED"),
     BackendUnavailable: (Code.UNAVAILABLE, "BACKEND_UNAVAILABLE"),
     BackendError: (Code.INTERNAL, "BACKEND_ERROR"),
     Draining: (Code.UNAVAILABLE, "DRAINING"),

@@ -37,6 +37,12 @@ class Inference(Protocol):
         """Answer piece by piece; the last message alone has `finished`."""
         ...
 
+    async def settle_usage(
+        self, request: inference_pb2.SettleUsageRequest, call: Call
+    ) -> inference_pb2.SettleUsageResponse:
+        """Tell what an attempt of the call's request took after all."""
+        ...
+
     async def get_capabilities(self, call: Call) -> inference_pb2.GetCapabilitiesResponse:
         """Tell the variants and which of them are ready."""
         ...

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from tandem.errors import (
@@ -49,6 +49,11 @@ def to_status(error: TandemError, request_id: str) -> Status:
             for v in _first(error.details.violations)
         ]
         status.details.add().Pack(BadRequest(field_violations=violations))
+    if error.details.quotas:
+        quotas = [
+            QuotaFailure.Violation(subject=q.field, description=q.description) for q in error.details.quotas
+        ]
+        status.details.add().Pack(QuotaFailure(violations=quotas))
     if error.details.retry_after_seconds is not None:
         delay = Duration()
         delay.FromNanoseconds(int(error.details.retry_after_seconds * 1e9))
@@ -86,7 +91,7 @@ async def abort(
 
 def from_status(status: Status) -> TandemError:
     """Return the error that a status message stands for; a status without Tandem's ErrorInfo is an InternalError."""
-    info, violations, retry_after = ErrorInfo(), [], None
+    info, violations, quotas, retry_after = ErrorInfo(), [], [], None
     for detail in status.details:
         if detail.Is(ErrorInfo.DESCRIPTOR):
             detail.Unpack(info)
@@ -94,12 +99,16 @@ def from_status(status: Status) -> TandemError:
             bad = BadRequest()
             detail.Unpack(bad)
             violations = [Violation(v.field, v.description) for v in bad.field_violations]
+        elif detail.Is(QuotaFailure.DESCRIPTOR):
+            exceeded = QuotaFailure()
+            detail.Unpack(exceeded)
+            quotas = [Violation(v.subject, v.description) for v in exceeded.violations]
         elif detail.Is(RetryInfo.DESCRIPTOR):
             retry = RetryInfo()
             detail.Unpack(retry)
             retry_after = retry.retry_delay.ToNanoseconds() / 1e9
     known = BY_REASON.get(info.reason) if info.domain == DOMAIN else None
-    return (known or InternalError)(status.message, Details(violations, retry_after, dict(info.metadata)))
+    return (known or InternalError)(status.message, Details(violations, quotas, retry_after, dict(info.metadata)))
 
 
 _BARE: Final[dict[grpc.StatusCode, type[TandemError]]] = {

@@ -32,10 +32,13 @@ class InferRequest(_message.Message):
     MESSAGES_FIELD_NUMBER: _builtins.int
     SAMPLING_FIELD_NUMBER: _builtins.int
     CONTINUATION_PREFIX_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
     variant: _builtins.str
     """Name of the variant. Required."""
     continuation_prefix: _builtins.str
     """Answer already shown to the user, to be continued and not repeated; at most 1 MiB. Empty: a new answer."""
+    attempt: _builtins.int
+    """Number of the attempt in its request; together with the request's identifier it names the attempt to the engine."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Message]:
         """The conversation, oldest first; 1 to 256 messages. The chat template of the model is applied here."""
@@ -51,10 +54,11 @@ class InferRequest(_message.Message):
         messages: _abc.Iterable[_types_pb2.Message] | None = ...,
         sampling: _types_pb2.Sampling | None = ...,
         continuation_prefix: _builtins.str = ...,
+        attempt: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sampling", b"sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["continuation_prefix", b"continuation_prefix", "messages", b"messages", "sampling", b"sampling", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "continuation_prefix", b"continuation_prefix", "messages", b"messages", "sampling", b"sampling", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -99,6 +103,9 @@ class StreamInferRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_FIELD_NUMBER: _builtins.int
+    BUFFERED_FIELD_NUMBER: _builtins.int
+    buffered: _builtins.bool
+    """True: nobody reads along, so that pieces after the first may be held back for up to 250 ms and travel together."""
     @_builtins.property
     def request(self) -> Global___InferRequest:
         """The prompt. Required."""
@@ -107,10 +114,11 @@ class StreamInferRequest(_message.Message):
         self,
         *,
         request: Global___InferRequest | None = ...,
+        buffered: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buffered", b"buffered", "request", b"request"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -189,6 +197,60 @@ class InferFinished(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
 
 Global___InferFinished: _TypeAlias = InferFinished  # noqa: Y015
+
+@_typing.final
+class SettleUsageRequest(_message.Message):
+    """An attempt of the request that the metadata names."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VARIANT_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    variant: _builtins.str
+    """Name of the variant. Required."""
+    attempt: _builtins.int
+    """Number of the attempt in its request."""
+    def __init__(
+        self,
+        *,
+        variant: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "variant", b"variant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleUsageRequest: _TypeAlias = SettleUsageRequest  # noqa: Y015
+
+@_typing.final
+class SettleUsageResponse(_message.Message):
+    """What an attempt took."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USAGE_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
+    settled: _builtins.bool
+    """True if the engine said so. False: it keeps no receipts or does not know the attempt, and this is what it sent."""
+    @_builtins.property
+    def usage(self) -> _types_pb2.Usage:
+        """Tokens consumed and made."""
+
+    def __init__(
+        self,
+        *,
+        usage: _types_pb2.Usage | None = ...,
+        settled: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["settled", b"settled", "usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleUsageResponse: _TypeAlias = SettleUsageResponse  # noqa: Y015
 
 @_typing.final
 class GetCapabilitiesRequest(_message.Message):

@@ -45,6 +45,11 @@ class InferenceServiceStub:
                 request_serializer=tandem_dot_v1_dot_inference__pb2.StreamInferRequest.SerializeToString,
                 response_deserializer=tandem_dot_v1_dot_inference__pb2.StreamInferResponse.FromString,
                 _registered_method=True)
+        self.SettleUsage = channel.unary_unary(
+                '/tandem.v1.InferenceService/SettleUsage',
+                request_serializer=tandem_dot_v1_dot_inference__pb2.SettleUsageRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_inference__pb2.SettleUsageResponse.FromString,
+                _registered_method=True)
         self.GetCapabilities = channel.unary_unary(
                 '/tandem.v1.InferenceService/GetCapabilities',
                 request_serializer=tandem_dot_v1_dot_inference__pb2.GetCapabilitiesRequest.SerializeToString,
@@ -76,6 +81,16 @@ class InferenceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SettleUsage(self, request, context):
+        """Tells how many tokens an attempt took after all, also one that was cut off or whose engine died. Waits for the
+        engine's own count as long as the deadline allows. Idempotent.
+
+        NOT_FOUND (UNKNOWN_VARIANT), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCapabilities(self, request, context):
         """Tells which variants there are and which of them are ready. Idempotent.
         """
@@ -95,6 +110,11 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     servicer.StreamInfer,
                     request_deserializer=tandem_dot_v1_dot_inference__pb2.StreamInferRequest.FromString,
                     response_serializer=tandem_dot_v1_dot_inference__pb2.StreamInferResponse.SerializeToString,
+            ),
+            'SettleUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.SettleUsage,
+                    request_deserializer=tandem_dot_v1_dot_inference__pb2.SettleUsageRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_inference__pb2.SettleUsageResponse.SerializeToString,
             ),
             'GetCapabilities': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCapabilities,
@@ -157,6 +177,33 @@ class InferenceService:
             '/tandem.v1.InferenceService/StreamInfer',
             tandem_dot_v1_dot_inference__pb2.StreamInferRequest.SerializeToString,
             tandem_dot_v1_dot_inference__pb2.StreamInferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SettleUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.InferenceService/SettleUsage',
+            tandem_dot_v1_dot_inference__pb2.SettleUsageRequest.SerializeToString,
+            tandem_dot_v1_dot_inference__pb2.SettleUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,6 +48,12 @@ class InferenceServiceStub:
 
     Statuses and reasons as for Infer.
     """
+    SettleUsage: _grpc.UnaryUnaryMultiCallable[_inference_pb2.SettleUsageRequest, _inference_pb2.SettleUsageResponse]
+    """Tells how many tokens an attempt took after all, also one that was cut off or whose engine died. Waits for the
+    engine's own count as long as the deadline allows. Idempotent.
+
+    NOT_FOUND (UNKNOWN_VARIANT), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED).
+    """
     GetCapabilities: _grpc.UnaryUnaryMultiCallable[_inference_pb2.GetCapabilitiesRequest, _inference_pb2.GetCapabilitiesResponse]
     """Tells which variants there are and which of them are ready. Idempotent."""
 
@@ -67,6 +73,12 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
     """Answers piece by piece; the last message alone has `finished`. Not idempotent.
 
     Statuses and reasons as for Infer.
+    """
+    SettleUsage: _aio.UnaryUnaryMultiCallable[_inference_pb2.SettleUsageRequest, _inference_pb2.SettleUsageResponse]  # type: ignore[assignment]
+    """Tells how many tokens an attempt took after all, also one that was cut off or whose engine died. Waits for the
+    engine's own count as long as the deadline allows. Idempotent.
+
+    NOT_FOUND (UNKNOWN_VARIANT), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED).
     """
     GetCapabilities: _aio.UnaryUnaryMultiCallable[_inference_pb2.GetCapabilitiesRequest, _inference_pb2.GetCapabilitiesResponse]  # type: ignore[assignment]
     """Tells which variants there are and which of them are ready. Idempotent."""
@@ -96,6 +108,18 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         """Answers piece by piece; the last message alone has `finished`. Not idempotent.
 
         Statuses and reasons as for Infer.
+        """
+
+    @_abc_1.abstractmethod
+    def SettleUsage(
+        self,
+        request: _inference_pb2.SettleUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inference_pb2.SettleUsageResponse, _abc.Awaitable[_inference_pb2.SettleUsageResponse]]:
+        """Tells how many tokens an attempt took after all, also one that was cut off or whose engine died. Waits for the
+        engine's own count as long as the deadline allows. Idempotent.
+
+        NOT_FOUND (UNKNOWN_VARIANT), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED).
         """
 
     @_abc_1.abstractmethod

@@ -9,9 +9,12 @@ Request metadata, all optional: `tandem-tenant` (1 to 64 characters of [A-Za-z0-
 is the gRPC deadline; absent, the policy's default. A message has at most 16 MiB; gRPC itself refuses a larger one with
 RESOURCE_EXHAUSTED.
 
+Where API keys are configured, `authorization: Bearer KEY` is required and decides who the tenant is; `tandem-tenant`
+may then only repeat it.
+
 Every error is a `google.rpc.Status` with `ErrorInfo{reason, domain: "tandem"}`. All rpcs may answer: INVALID_ARGUMENT
-(INVALID_REQUEST, with BadRequest violations), DEADLINE_EXCEEDED (DEADLINE_TOO_SHORT at once, DEADLINE_EXCEEDED later),
-CANCELLED (CANCELLED), INTERNAL (INTERNAL).
+(INVALID_REQUEST, with BadRequest violations), UNAUTHENTICATED (UNKNOWN_API_KEY), DEADLINE_EXCEEDED (DEADLINE_TOO_SHORT
+at once, DEADLINE_EXCEEDED later), CANCELLED (CANCELLED), INTERNAL (INTERNAL).
 """
 
 from collections import abc as _abc
@@ -469,6 +472,7 @@ class ExplainResponse(_message.Message):
     SIGNALS_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     DEGRADATIONS_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def signals(self) -> _types_pb2.Signals:
         """What the classifier found. Absent: it was late or broken."""
@@ -481,17 +485,66 @@ class ExplainResponse(_message.Message):
     def degradations(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Degradation]:
         """What of it is already known not to be what the policy wants."""
 
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.ModelState]:
+        """What is known of every model that the tenant may use."""
+
     def __init__(
         self,
         *,
         signals: _types_pb2.Signals | None = ...,
         plan: _types_pb2.Plan | None = ...,
         degradations: _abc.Iterable[_types_pb2.Degradation] | None = ...,
+        models: _abc.Iterable[_types_pb2.ModelState] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan", "signals", b"signals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degradations", b"degradations", "plan", b"plan", "signals", b"signals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degradations", b"degradations", "models", b"models", "plan", b"plan", "signals", b"signals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class ForgetAnswerRequest(_message.Message):
+    """An answer that is not to be given again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Identifier of the request, 1 to 64 characters of [A-Za-z0-9._-]. Required."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetAnswerRequest: _TypeAlias = ForgetAnswerRequest  # noqa: Y015
+
+@_typing.final
+class ForgetAnswerResponse(_message.Message):
+    """Whether there was one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORGOTTEN_FIELD_NUMBER: _builtins.int
+    forgotten: _builtins.bool
+    """True if the cache held an answer of that request."""
+    def __init__(
+        self,
+        *,
+        forgotten: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forgotten", b"forgotten"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetAnswerResponse: _TypeAlias = ForgetAnswerResponse  # noqa: Y015

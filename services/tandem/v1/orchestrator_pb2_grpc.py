@@ -55,6 +55,11 @@ class OrchestratorServiceStub:
                 request_serializer=tandem_dot_v1_dot_orchestrator__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=tandem_dot_v1_dot_orchestrator__pb2.ExplainResponse.FromString,
                 _registered_method=True)
+        self.ForgetAnswer = channel.unary_unary(
+                '/tandem.v1.OrchestratorService/ForgetAnswer',
+                request_serializer=tandem_dot_v1_dot_orchestrator__pb2.ForgetAnswerRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_orchestrator__pb2.ForgetAnswerResponse.FromString,
+                _registered_method=True)
 
 
 class OrchestratorServiceServicer:
@@ -65,8 +70,8 @@ class OrchestratorServiceServicer:
         """Answers in one message. Not idempotent: tokens are drawn anew, unless the cache holds the answer.
 
         NOT_FOUND (UNKNOWN_TIER, UNKNOWN_VARIANT), FAILED_PRECONDITION (MODALITY_UNSUPPORTED, STRATEGY_UNSUPPORTED,
-        PROMPT_TOO_LONG), PERMISSION_DENIED (TIER_NOT_ENTITLED), RESOURCE_EXHAUSTED (OUT_OF_MEMORY), UNAVAILABLE
-        (BACKEND_UNAVAILABLE, DRAINING), INTERNAL (BACKEND_ERROR).
+        PROMPT_TOO_LONG), PERMISSION_DENIED (TIER_NOT_ENTITLED), RESOURCE_EXHAUSTED (OUT_OF_MEMORY; BUDGET_EXHAUSTED with
+        QuotaFailure), UNAVAILABLE (BACKEND_UNAVAILABLE; OVERLOADED and DRAINING with RetryInfo), INTERNAL (BACKEND_ERROR).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,9 +88,12 @@ class OrchestratorServiceServicer:
 
     def BatchGenerate(self, request_iterator, context):
         """Answers many requests in one call; results come back as they finish, each with the index of its request.
-        A request that fails does so alone, in its result. Flow control bounds what is held on both sides. Not idempotent.
+        A request that fails does so alone, in its result. Items that the cheap tier answers and those that the strong one
+        answers run side by side, each as many at a time as the tier bears. Flow control bounds what is held on both sides.
+        Not idempotent.
 
-        An invalid item is answered in its result, too; an index that was used before ends the call with INVALID_ARGUMENT.
+        An invalid item is answered in its result, too. An item that is sent again in the same call is answered once; the
+        same index with another question, or more than 1,000,000 items, ends the call with INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,6 +103,14 @@ class OrchestratorServiceServicer:
         """Tells the plan without running it. Idempotent.
 
         Statuses and reasons as for Generate, without those of backends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForgetAnswer(self, request, context):
+        """Removes from the cache what a request of the same tenant left there, by the request's identifier or by that of a
+        request that got the answer from the cache. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,6 +138,11 @@ def add_OrchestratorServiceServicer_to_server(servicer, server):
                     servicer.Explain,
                     request_deserializer=tandem_dot_v1_dot_orchestrator__pb2.ExplainRequest.FromString,
                     response_serializer=tandem_dot_v1_dot_orchestrator__pb2.ExplainResponse.SerializeToString,
+            ),
+            'ForgetAnswer': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgetAnswer,
+                    request_deserializer=tandem_dot_v1_dot_orchestrator__pb2.ForgetAnswerRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_orchestrator__pb2.ForgetAnswerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -233,6 +254,33 @@ class OrchestratorService:
             '/tandem.v1.OrchestratorService/Explain',
             tandem_dot_v1_dot_orchestrator__pb2.ExplainRequest.SerializeToString,
             tandem_dot_v1_dot_orchestrator__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgetAnswer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.OrchestratorService/ForgetAnswer',
+            tandem_dot_v1_dot_orchestrator__pb2.ForgetAnswerRequest.SerializeToString,
+            tandem_dot_v1_dot_orchestrator__pb2.ForgetAnswerResponse.FromString,
             options,
             channel_credentials,
             insecure,

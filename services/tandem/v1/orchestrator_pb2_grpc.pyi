@@ -9,9 +9,12 @@ Request metadata, all optional: `tandem-tenant` (1 to 64 characters of [A-Za-z0-
 is the gRPC deadline; absent, the policy's default. A message has at most 16 MiB; gRPC itself refuses a larger one with
 RESOURCE_EXHAUSTED.
 
+Where API keys are configured, `authorization: Bearer KEY` is required and decides who the tenant is; `tandem-tenant`
+may then only repeat it.
+
 Every error is a `google.rpc.Status` with `ErrorInfo{reason, domain: "tandem"}`. All rpcs may answer: INVALID_ARGUMENT
-(INVALID_REQUEST, with BadRequest violations), DEADLINE_EXCEEDED (DEADLINE_TOO_SHORT at once, DEADLINE_EXCEEDED later),
-CANCELLED (CANCELLED), INTERNAL (INTERNAL).
+(INVALID_REQUEST, with BadRequest violations), UNAUTHENTICATED (UNKNOWN_API_KEY), DEADLINE_EXCEEDED (DEADLINE_TOO_SHORT
+at once, DEADLINE_EXCEEDED later), CANCELLED (CANCELLED), INTERNAL (INTERNAL).
 """
 
 from collections import abc as _abc
@@ -48,8 +51,8 @@ class OrchestratorServiceStub:
     """Answers in one message. Not idempotent: tokens are drawn anew, unless the cache holds the answer.
 
     NOT_FOUND (UNKNOWN_TIER, UNKNOWN_VARIANT), FAILED_PRECONDITION (MODALITY_UNSUPPORTED, STRATEGY_UNSUPPORTED,
-    PROMPT_TOO_LONG), PERMISSION_DENIED (TIER_NOT_ENTITLED), RESOURCE_EXHAUSTED (OUT_OF_MEMORY), UNAVAILABLE
-    (BACKEND_UNAVAILABLE, DRAINING), INTERNAL (BACKEND_ERROR).
+    PROMPT_TOO_LONG), PERMISSION_DENIED (TIER_NOT_ENTITLED), RESOURCE_EXHAUSTED (OUT_OF_MEMORY; BUDGET_EXHAUSTED with
+    QuotaFailure), UNAVAILABLE (BACKEND_UNAVAILABLE; OVERLOADED and DRAINING with RetryInfo), INTERNAL (BACKEND_ERROR).
     """
     StreamGenerate: _grpc.UnaryStreamMultiCallable[_orchestrator_pb2.StreamGenerateRequest, _orchestrator_pb2.StreamGenerateResponse]
     """Answers as typed events. Exactly one `finished` event or one error comes, always last. Not idempotent.
@@ -58,14 +61,21 @@ class OrchestratorServiceStub:
     """
     BatchGenerate: _grpc.StreamStreamMultiCallable[_orchestrator_pb2.BatchGenerateRequest, _orchestrator_pb2.BatchGenerateResponse]
     """Answers many requests in one call; results come back as they finish, each with the index of its request.
-    A request that fails does so alone, in its result. Flow control bounds what is held on both sides. Not idempotent.
+    A request that fails does so alone, in its result. Items that the cheap tier answers and those that the strong one
+    answers run side by side, each as many at a time as the tier bears. Flow control bounds what is held on both sides.
+    Not idempotent.
 
-    An invalid item is answered in its result, too; an index that was used before ends the call with INVALID_ARGUMENT.
+    An invalid item is answered in its result, too. An item that is sent again in the same call is answered once; the
+    same index with another question, or more than 1,000,000 items, ends the call with INVALID_ARGUMENT.
     """
     Explain: _grpc.UnaryUnaryMultiCallable[_orchestrator_pb2.ExplainRequest, _orchestrator_pb2.ExplainResponse]
     """Tells the plan without running it. Idempotent.
 
     Statuses and reasons as for Generate, without those of backends.
+    """
+    ForgetAnswer: _grpc.UnaryUnaryMultiCallable[_orchestrator_pb2.ForgetAnswerRequest, _orchestrator_pb2.ForgetAnswerResponse]
+    """Removes from the cache what a request of the same tenant left there, by the request's identifier or by that of a
+    request that got the answer from the cache. Idempotent.
     """
 
 @_typing.type_check_only
@@ -77,8 +87,8 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     """Answers in one message. Not idempotent: tokens are drawn anew, unless the cache holds the answer.
 
     NOT_FOUND (UNKNOWN_TIER, UNKNOWN_VARIANT), FAILED_PRECONDITION (MODALITY_UNSUPPORTED, STRATEGY_UNSUPPORTED,
-    PROMPT_TOO_LONG), PERMISSION_DENIED (TIER_NOT_ENTITLED), RESOURCE_EXHAUSTED (OUT_OF_MEMORY), UNAVAILABLE
-    (BACKEND_UNAVAILABLE, DRAINING), INTERNAL (BACKEND_ERROR).
+    PROMPT_TOO_LONG), PERMISSION_DENIED (TIER_NOT_ENTITLED), RESOURCE_EXHAUSTED (OUT_OF_MEMORY; BUDGET_EXHAUSTED with
+    QuotaFailure), UNAVAILABLE (BACKEND_UNAVAILABLE; OVERLOADED and DRAINING with RetryInfo), INTERNAL (BACKEND_ERROR).
     """
     StreamGenerate: _aio.UnaryStreamMultiCallable[_orchestrator_pb2.StreamGenerateRequest, _orchestrator_pb2.StreamGenerateResponse]  # type: ignore[assignment]
     """Answers as typed events. Exactly one `finished` event or one error comes, always last. Not idempotent.
@@ -87,14 +97,21 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     """
     BatchGenerate: _aio.StreamStreamMultiCallable[_orchestrator_pb2.BatchGenerateRequest, _orchestrator_pb2.BatchGenerateResponse]  # type: ignore[assignment]
     """Answers many requests in one call; results come back as they finish, each with the index of its request.
-    A request that fails does so alone, in its result. Flow control bounds what is held on both sides. Not idempotent.
+    A request that fails does so alone, in its result. Items that the cheap tier answers and those that the strong one
+    answers run side by side, each as many at a time as the tier bears. Flow control bounds what is held on both sides.
+    Not idempotent.
 
-    An invalid item is answered in its result, too; an index that was used before ends the call with INVALID_ARGUMENT.
+    An invalid item is answered in its result, too. An item that is sent again in the same call is answered once; the
+    same index with another question, or more than 1,000,000 items, ends the call with INVALID_ARGUMENT.
     """
     Explain: _aio.UnaryUnaryMultiCallable[_orchestrator_pb2.ExplainRequest, _orchestrator_pb2.ExplainResponse]  # type: ignore[assignment]
     """Tells the plan without running it. Idempotent.
 
     Statuses and reasons as for Generate, without those of backends.
+    """
+    ForgetAnswer: _aio.UnaryUnaryMultiCallable[_orchestrator_pb2.ForgetAnswerRequest, _orchestrator_pb2.ForgetAnswerResponse]  # type: ignore[assignment]
+    """Removes from the cache what a request of the same tenant left there, by the request's identifier or by that of a
+    request that got the answer from the cache. Idempotent.
     """
 
 class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -109,8 +126,8 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         """Answers in one message. Not idempotent: tokens are drawn anew, unless the cache holds the answer.
 
         NOT_FOUND (UNKNOWN_TIER, UNKNOWN_VARIANT), FAILED_PRECONDITION (MODALITY_UNSUPPORTED, STRATEGY_UNSUPPORTED,
-        PROMPT_TOO_LONG), PERMISSION_DENIED (TIER_NOT_ENTITLED), RESOURCE_EXHAUSTED (OUT_OF_MEMORY), UNAVAILABLE
-        (BACKEND_UNAVAILABLE, DRAINING), INTERNAL (BACKEND_ERROR).
+        PROMPT_TOO_LONG), PERMISSION_DENIED (TIER_NOT_ENTITLED), RESOURCE_EXHAUSTED (OUT_OF_MEMORY; BUDGET_EXHAUSTED with
+        QuotaFailure), UNAVAILABLE (BACKEND_UNAVAILABLE; OVERLOADED and DRAINING with RetryInfo), INTERNAL (BACKEND_ERROR).
         """
 
     @_abc_1.abstractmethod
@@ -131,9 +148,12 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_orchestrator_pb2.BatchGenerateResponse], _abc.AsyncIterator[_orchestrator_pb2.BatchGenerateResponse]]:
         """Answers many requests in one call; results come back as they finish, each with the index of its request.
-        A request that fails does so alone, in its result. Flow control bounds what is held on both sides. Not idempotent.
+        A request that fails does so alone, in its result. Items that the cheap tier answers and those that the strong one
+        answers run side by side, each as many at a time as the tier bears. Flow control bounds what is held on both sides.
+        Not idempotent.
 
-        An invalid item is answered in its result, too; an index that was used before ends the call with INVALID_ARGUMENT.
+        An invalid item is answered in its result, too. An item that is sent again in the same call is answered once; the
+        same index with another question, or more than 1,000,000 items, ends the call with INVALID_ARGUMENT.
         """
 
     @_abc_1.abstractmethod
@@ -145,6 +165,16 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         """Tells the plan without running it. Idempotent.
 
         Statuses and reasons as for Generate, without those of backends.
+        """
+
+    @_abc_1.abstractmethod
+    def ForgetAnswer(
+        self,
+        request: _orchestrator_pb2.ForgetAnswerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_pb2.ForgetAnswerResponse, _abc.Awaitable[_orchestrator_pb2.ForgetAnswerResponse]]:
+        """Removes from the cache what a request of the same tenant left there, by the request's identifier or by that of a
+        request that got the answer from the cache. Idempotent.
         """
 
 def add_OrchestratorServiceServicer_to_server(servicer: OrchestratorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -322,6 +322,8 @@ class _DegradationReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deg
     """The planned tier is overloaded."""
     DEGRADATION_REASON_VOTE_MISSING: _DegradationReason.ValueType  # 9
     """A voice of an ensemble is missing."""
+    DEGRADATION_REASON_BUDGET: _DegradationReason.ValueType  # 10
+    """The tenant's budget is used up, and the policy lets the cheap tier answer all the same."""
 
 class DegradationReason(_DegradationReason, metaclass=_DegradationReasonEnumTypeWrapper):
     """Why an answer is not what was planned."""
@@ -346,6 +348,8 @@ DEGRADATION_REASON_OVERLOAD: DegradationReason.ValueType  # 8
 """The planned tier is overloaded."""
 DEGRADATION_REASON_VOTE_MISSING: DegradationReason.ValueType  # 9
 """A voice of an ensemble is missing."""
+DEGRADATION_REASON_BUDGET: DegradationReason.ValueType  # 10
+"""The tenant's budget is used up, and the policy lets the cheap tier answer all the same."""
 Global___DegradationReason: _TypeAlias = DegradationReason  # noqa: Y015
 
 class _CacheOutcome:
@@ -379,6 +383,34 @@ CACHE_OUTCOME_BYPASSED: CacheOutcome.ValueType  # 3
 CACHE_OUTCOME_SHARED: CacheOutcome.ValueType  # 4
 """An identical request was in flight and its attempt was shared."""
 Global___CacheOutcome: _TypeAlias = CacheOutcome  # noqa: Y015
+
+class _BreakerState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BreakerStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BreakerState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BREAKER_STATE_UNSPECIFIED: _BreakerState.ValueType  # 0
+    """Not known."""
+    BREAKER_STATE_CLOSED: _BreakerState.ValueType  # 1
+    """The model is well: requests go to it."""
+    BREAKER_STATE_HALF_OPEN: _BreakerState.ValueType  # 2
+    """The model was sick: one request at a time tries it."""
+    BREAKER_STATE_OPEN: _BreakerState.ValueType  # 3
+    """The model is sick: no request goes to it."""
+
+class BreakerState(_BreakerState, metaclass=_BreakerStateEnumTypeWrapper):
+    """Whether requests are sent to a model that has failed."""
+
+BREAKER_STATE_UNSPECIFIED: BreakerState.ValueType  # 0
+"""Not known."""
+BREAKER_STATE_CLOSED: BreakerState.ValueType  # 1
+"""The model is well: requests go to it."""
+BREAKER_STATE_HALF_OPEN: BreakerState.ValueType  # 2
+"""The model was sick: one request at a time tries it."""
+BREAKER_STATE_OPEN: BreakerState.ValueType  # 3
+"""The model is sick: no request goes to it."""
+Global___BreakerState: _TypeAlias = BreakerState  # noqa: Y015
 
 @_typing.final
 class Message(_message.Message):
@@ -851,6 +883,7 @@ class Plan(_message.Message):
     MARGIN_MS_FIELD_NUMBER: _builtins.int
     RESERVE_MS_FIELD_NUMBER: _builtins.int
     POLICY_REVISION_FIELD_NUMBER: _builtins.int
+    FALLBACK_TOKENS_FIELD_NUMBER: _builtins.int
     strategy: Global___Strategy.ValueType
     """How the tiers are used."""
     deadline_ms: _builtins.float
@@ -861,6 +894,8 @@ class Plan(_message.Message):
     """Part of it reserved for a fallback."""
     policy_revision: _builtins.str
     """Revision of the policy."""
+    fallback_tokens: _builtins.int
+    """Tokens of the short answer that the reserve is for. 0: nothing is reserved."""
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedAttempt]:
         """The attempts that start without a failure, in order. All at once for an ensemble."""
@@ -884,10 +919,11 @@ class Plan(_message.Message):
         margin_ms: _builtins.float = ...,
         reserve_ms: _builtins.float = ...,
         policy_revision: _builtins.str = ...,
+        fallback_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "deadline_ms", b"deadline_ms", "fallbacks", b"fallbacks", "margin_ms", b"margin_ms", "policy_revision", b"policy_revision", "reasons", b"reasons", "reserve_ms", b"reserve_ms", "strategy", b"strategy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "deadline_ms", b"deadline_ms", "fallback_tokens", b"fallback_tokens", "fallbacks", b"fallbacks", "margin_ms", b"margin_ms", "policy_revision", b"policy_revision", "reasons", b"reasons", "reserve_ms", b"reserve_ms", "strategy", b"strategy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -903,10 +939,16 @@ class PlannedAttempt(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     SAMPLING_FIELD_NUMBER: _builtins.int
     ALLOWANCE_MS_FIELD_NUMBER: _builtins.int
+    QUEUE_MS_FIELD_NUMBER: _builtins.int
+    PATIENCE_MS_FIELD_NUMBER: _builtins.int
     purpose: Global___AttemptPurpose.ValueType
     """Why."""
     allowance_ms: _builtins.float
     """The time the attempt may use."""
+    queue_ms: _builtins.float
+    """Part of the allowance that it is expected to wait for a free place."""
+    patience_ms: _builtins.float
+    """Without a first token for so long after its start it counts as hung, while another model could still answer."""
     @_builtins.property
     def target(self) -> Global___Target:
         """Which model."""
@@ -922,14 +964,72 @@ class PlannedAttempt(_message.Message):
         purpose: Global___AttemptPurpose.ValueType = ...,
         sampling: Global___Sampling | None = ...,
         allowance_ms: _builtins.float = ...,
+        queue_ms: _builtins.float = ...,
+        patience_ms: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sampling", b"sampling", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowance_ms", b"allowance_ms", "purpose", b"purpose", "sampling", b"sampling", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowance_ms", b"allowance_ms", "patience_ms", b"patience_ms", "purpose", b"purpose", "queue_ms", b"queue_ms", "sampling", b"sampling", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PlannedAttempt: _TypeAlias = PlannedAttempt  # noqa: Y015
+
+@_typing.final
+class ModelState(_message.Message):
+    """What is known of a model now: the numbers behind a plan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    TTFT_P95_MS_FIELD_NUMBER: _builtins.int
+    TPOT_P95_MS_FIELD_NUMBER: _builtins.int
+    OBSERVATIONS_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    QUEUED_FIELD_NUMBER: _builtins.int
+    QUEUE_MS_FIELD_NUMBER: _builtins.int
+    BREAKER_FIELD_NUMBER: _builtins.int
+    ttft_p95_ms: _builtins.float
+    """Time to first token at this prompt length that 95 of 100 attempts keep below."""
+    tpot_p95_ms: _builtins.float
+    """Time per token after the first that 95 of 100 attempts keep below."""
+    observations: _builtins.int
+    """Attempts that these times were learned from; 0: they are the catalogue's."""
+    limit: _builtins.int
+    """Most attempts at a time, adapted to what the model bears."""
+    in_flight: _builtins.int
+    """Attempts under way."""
+    queued: _builtins.int
+    """Attempts that wait for a free place."""
+    queue_ms: _builtins.float
+    """Time that a further attempt is expected to wait."""
+    breaker: Global___BreakerState.ValueType
+    """Whether requests are sent to it."""
+    @_builtins.property
+    def target(self) -> Global___Target:
+        """Which model."""
+
+    def __init__(
+        self,
+        *,
+        target: Global___Target | None = ...,
+        ttft_p95_ms: _builtins.float = ...,
+        tpot_p95_ms: _builtins.float = ...,
+        observations: _builtins.int = ...,
+        limit: _builtins.int = ...,
+        in_flight: _builtins.int = ...,
+        queued: _builtins.int = ...,
+        queue_ms: _builtins.float = ...,
+        breaker: Global___BreakerState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "in_flight", b"in_flight", "limit", b"limit", "observations", b"observations", "queue_ms", b"queue_ms", "queued", b"queued", "target", b"target", "tpot_p95_ms", b"tpot_p95_ms", "ttft_p95_ms", b"ttft_p95_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
 
 @_typing.final
 class PlannedFallback(_message.Message):
@@ -990,6 +1090,8 @@ class Attempt(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     ERROR_REASON_FIELD_NUMBER: _builtins.int
     ERROR_MESSAGE_FIELD_NUMBER: _builtins.int
+    USAGE_SETTLED_FIELD_NUMBER: _builtins.int
+    QUEUED_MS_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Position in the request, from 0."""
     model: _builtins.str
@@ -1016,6 +1118,12 @@ class Attempt(_message.Message):
     """Reason of the error, as in ErrorInfo. Empty: none."""
     error_message: _builtins.str
     """What the error said, for people. Empty: none."""
+    usage_settled: _builtins.bool
+    """True if usage is the engine's own count. False: it is what arrived before the attempt was cut off; the ledger has
+    the engine's count as soon as that is known.
+    """
+    queued_ms: _builtins.float
+    """Time it waited for a free place before it started."""
     @_builtins.property
     def target(self) -> Global___Target:
         """Which model."""
@@ -1042,10 +1150,12 @@ class Attempt(_message.Message):
         confidence: _builtins.float | None = ...,
         error_reason: _builtins.str = ...,
         error_message: _builtins.str = ...,
+        usage_settled: _builtins.bool = ...,
+        queued_ms: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_ttft_ms", b"_ttft_ms", "confidence", b"confidence", "target", b"target", "ttft_ms", b"ttft_ms", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_ttft_ms", b"_ttft_ms", "allowance_ms", b"allowance_ms", "confidence", b"confidence", "cost_nano_usd", b"cost_nano_usd", "duration_ms", b"duration_ms", "error_message", b"error_message", "error_reason", b"error_reason", "finish_reason", b"finish_reason", "index", b"index", "model", b"model", "outcome", b"outcome", "purpose", b"purpose", "started_ms", b"started_ms", "target", b"target", "ttft_ms", b"ttft_ms", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_ttft_ms", b"_ttft_ms", "allowance_ms", b"allowance_ms", "confidence", b"confidence", "cost_nano_usd", b"cost_nano_usd", "duration_ms", b"duration_ms", "error_message", b"error_message", "error_reason", b"error_reason", "finish_reason", b"finish_reason", "index", b"index", "model", b"model", "outcome", b"outcome", "purpose", b"purpose", "queued_ms", b"queued_ms", "started_ms", b"started_ms", "target", b"target", "ttft_ms", b"ttft_ms", "usage", b"usage", "usage_settled", b"usage_settled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
@@ -1124,6 +1234,7 @@ class Answer(_message.Message):
     TTFT_MS_FIELD_NUMBER: _builtins.int
     DURATION_MS_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
+    SOURCE_REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Identifier of the request: the caller's `tandem-request-id`, or one made at the edge."""
     text: _builtins.str
@@ -1142,6 +1253,8 @@ class Answer(_message.Message):
     """Time from the start of the request to this answer."""
     confidence: _builtins.float
     """Probability, 0 to 1, that the answer is right, as far as the answering attempt or the vote tells. Absent: unknown."""
+    source_request_id: _builtins.str
+    """Request whose attempts made the answer, when it came from the cache or was shared. Empty: this request."""
     @_builtins.property
     def answered_by(self) -> Global___Target:
         """Which model answered; of a fused answer, the one whose text was chosen."""
@@ -1189,10 +1302,11 @@ class Answer(_message.Message):
         ttft_ms: _builtins.float | None = ...,
         duration_ms: _builtins.float = ...,
         confidence: _builtins.float | None = ...,
+        source_request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_ttft_ms", b"_ttft_ms", "answered_by", b"answered_by", "confidence", b"confidence", "fusion", b"fusion", "plan", b"plan", "signals", b"signals", "ttft_ms", b"ttft_ms", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_ttft_ms", b"_ttft_ms", "answered_by", b"answered_by", "attempts", b"attempts", "cache", b"cache", "confidence", b"confidence", "cost_nano_usd", b"cost_nano_usd", "degradations", b"degradations", "duration_ms", b"duration_ms", "finish_reason", b"finish_reason", "fusion", b"fusion", "plan", b"plan", "reasoning", b"reasoning", "request_id", b"request_id", "signals", b"signals", "text", b"text", "ttft_ms", b"ttft_ms", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_ttft_ms", b"_ttft_ms", "answered_by", b"answered_by", "attempts", b"attempts", "cache", b"cache", "confidence", b"confidence", "cost_nano_usd", b"cost_nano_usd", "degradations", b"degradations", "duration_ms", b"duration_ms", "finish_reason", b"finish_reason", "fusion", b"fusion", "plan", b"plan", "reasoning", b"reasoning", "request_id", b"request_id", "signals", b"signals", "source_request_id", b"source_request_id", "text", b"text", "ttft_ms", b"ttft_ms", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
