@@ -79,6 +79,8 @@ class Latency(Section):
 
     ttft_ms: float = Field(gt=0)
     """Milliseconds from the start of an attempt to its first token, above 0."""
+    ttft_ms_per_1000_tokens: float = Field(default=0, ge=0)
+    """Milliseconds that 1000 tokens of prompt add to it."""
     tpot_ms: float = Field(gt=0)
     """Milliseconds per token after the first, above 0."""
 
@@ -92,8 +94,10 @@ class Variant(Section):
     """Which tensors the model has: `vllm` are those of Triton's vLLM backend."""
     context_tokens: int = Field(ge=1)
     """Most tokens of prompt and answer together."""
+    concurrency: int = Field(default=32, ge=1)
+    """Most attempts at a time; fewer while it is in trouble."""
     latency: Latency
-    """Expected speed; time for fallbacks is reserved by it."""
+    """Expected speed; time for fallbacks is reserved by it until attempts have shown the real one."""
 
 
 class Tier(Section):

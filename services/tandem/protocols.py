@@ -32,9 +32,12 @@ class Inference(Protocol):
         ...
 
     def stream_infer(
-        self, request: inference_pb2.InferRequest, call: Call
+        self, request: inference_pb2.InferRequest, call: Call, *, buffered: bool = False
     ) -> AsyncGenerator[inference_pb2.StreamInferResponse, None]:
-        """Answer piece by piece; the last message alone has `finished`."""
+        """Answer piece by piece; the last message alone has `finished`.
+
+        If it is `buffered`, nobody reads along, and pieces after the first may travel together.
+        """
         ...
 
     async def settle_usage(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Sequence
 from typing import TypeAlias
 
@@ -65,6 +65,8 @@ class ScriptedInference:
         self.calls: list[Call] = []
         self.token_seconds = 0.001
         """What every piece takes."""
+        self.made: Counter[tuple[str, int]] = Counter()
+        """Tokens by request and attempt."""
         self.running = 0
         self.most_running = 0
         self.started = asyncio.Event()
@@ -86,7 +88,7 @@ class ScriptedInference:
         return response
 
     async def stream_infer(
-        self, request: inference_pb2.InferRequest, call: Call
+        self, request: inference_pb2.InferRequest, call: Call, *, buffered: bool = False
     ) -> AsyncGenerator[Piece, None]:
         """Answer piece by piece."""
         self.requests.append(inference_pb2.InferRequest.FromString(request.SerializeToString()))
@@ -98,6 +100,7 @@ class ScriptedInference:
         try:
             for step in script:
                 if isinstance(step, Piece):
+                    self.made[call.request_id, request.attempt] += step.output_tokens
                     await asyncio.sleep(self.token_seconds)
                     yield Piece.FromString(step.SerializeToString())
                 elif isinstance(step, BaseException):
@@ -107,6 +110,15 @@ class ScriptedInference:
         finally:
             self.running -= 1
             self.stopped.set()
+
+    async def settle_usage(
+        self, request: inference_pb2.SettleUsageRequest, call: Call
+    ) -> inference_pb2.SettleUsageResponse:
+        """Tell what was made, for 5 tokens of prompt."""
+        made = self.made[call.request_id, request.attempt]
+        return inference_pb2.SettleUsageResponse(
+            usage=types_pb2.Usage(input_tokens=5, output_tokens=made), settled=True
+        )
 
     async def get_capabilities(self, call: Call) -> inference_pb2.GetCapabilitiesResponse:
         """Tell one variant."""

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from tandem.call import Call
 from tandem.catalogue import Catalogue
 from tandem.clock import now
-from tandem.orchestrator.attempts import Attempts, Backends, Record, Result
+from tandem.orchestrator.attempts import Attempts, Backends, Question, Result
 from tandem.orchestrator.cache import AnswerCache
-from tandem.orchestrator.planning import Planner
+from tandem.orchestrator.live import LiveModels
+from tandem.orchestrator.planning import Planned, Planner
 from tandem.orchestrator.policy import Policy
+from tandem.orchestrator.record import Record
+from tandem.orchestrator.retry_budget import RetryBudget
 from tandem.orchestrator.vote import Vote
 from tandem.protocols import Classifier, Fusion, Inference
 from tandem.v1 import classifier_pb2, orchestrator_pb2, types_pb2
@@ -36,9 +39,13 @@ class Orchestrator:
 
     def __init__(self, services: Services, catalogue: Catalogue, policy: Policy) -> None:
         self._services = services
+        self._catalogue = catalogue
         self._policy = policy
-        self._backends = Backends(services.tiers, catalogue, policy.max_attempts)
-        self._planner = Planner(catalogue, policy)
+        self.live = LiveModels(catalogue, policy)
+        """What is known of the models now."""
+        self._budget = RetryBudget(policy.retry_ratio)
+        self._backends = Backends(services.tiers, catalogue, self.live, self._budget, policy.max_attempts)
+        self._planner = Planner(catalogue, policy, self.live)
         revision = f"{policy.revision}/{catalogue.revision}"
         self._cache = AnswerCache(policy.cache.entries, policy.cache.max_temperature, revision)
 
@@ -52,11 +59,10 @@ class Orchestrator:
         if key and (hit := self._cache.find(key)):
             return _stamp(hit, call)
         work = await self._prepare(request, call)
-        if work.plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
-            result = await work.vote(self._services.fusion)
-        else:
-            result = await work.attempts.answer(work.plan.attempts[0])
-        return self._record(work, result, key)
+        async with aclosing(self._run(work, buffered=True)) as events:
+            async for _ in events:
+                pass
+        return self._record(work, key)
 
     async def stream_generate(self, request: Request, call: Call) -> AsyncGenerator[Event, None]:
         """Answer as typed events. Raises as `generate`."""
@@ -66,32 +72,45 @@ class Orchestrator:
                 yield event
             return
         work = await self._prepare(request, call)
-        yield Event(started=orchestrator_pb2.Started(request_id=call.request_id, plan=work.plan))
-        if work.plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
-            result = await work.vote(self._services.fusion)
-            for event in _deltas(result.text, result.reasoning):
+        yield Event(started=orchestrator_pb2.Started(request_id=call.request_id, plan=work.planned.plan))
+        async with aclosing(self._run(work, buffered=False)) as events:
+            async for event in events:
                 yield event
-        else:
-            result = Result(types_pb2.Attempt())
-            async with aclosing(work.attempts.stream(work.plan.attempts[0], result)) as events:
-                async for event in events:
-                    yield event
-        yield _finished(self._record(work, result, key))
+        yield _finished(self._record(work, key))
 
     async def explain(self, request: Request, call: Call) -> orchestrator_pb2.ExplainResponse:
         """Tell the plan without running it. Raises as `generate`, but no error of a backend."""
         work = await self._prepare(request, call)
         return orchestrator_pb2.ExplainResponse(
-            signals=work.signals, plan=work.plan, degradations=work.record.degradations
+            signals=work.signals,
+            plan=work.planned.plan,
+            degradations=work.record.degradations,
+            models=self._planner.states(work.planned, call),
         )
 
     async def _prepare(self, request: Request, call: Call) -> _Work:
-        record = Record()
+        self._budget.request()
+        record = Record(call, self._catalogue)
         signals = await self._classify(request, call, record)
-        plan, less = self._planner.plan(request, signals, call.tenant, call.remaining() * 1000.0)
-        record.degradations.extend(less)
-        attempts = Attempts(request, plan, call, self._backends, record)
-        return _Work(call, signals, plan, record, attempts)
+        planned = self._planner.plan(request, signals, call)
+        record.degradations.extend(planned.degradations)
+        return _Work(request, call, signals, planned, record)
+
+    async def _run(self, work: _Work, buffered: bool) -> AsyncGenerator[Event, None]:
+        """Yield what the client sees between the first event and the last; `work.result` then has the answer."""
+        plan, gain = work.planned.plan, work.signals.expected_gain.value if work.signals else 0.0
+        question = Question(work.request, plan, work.call, work.planned.prompt_tokens, gain)
+        attempts = Attempts(question, self._backends, work.record, buffered)
+        if plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
+            vote = Vote(attempts, work.record, self._services.fusion)
+            work.result = await vote.run(plan, work.signals, work.call)
+            work.fusion = vote.outcome
+            for event in _deltas(work.result.text, work.result.reasoning):
+                yield event
+            return
+        async with aclosing(attempts.stream(plan.attempts[0], work.result)) as events:
+            async for event in events:
+                yield event
 
     async def _classify(self, request: Request, call: Call, record: Record) -> types_pb2.Signals | None:
         """Return the signals, or None when the classifier is late or broken: it never delays an answer."""
@@ -102,58 +121,62 @@ class Orchestrator:
                 return (await self._services.classifier.classify(question, call.until(end))).signals
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the classifier, the answer goes on
             detail = f"the classifier gave no signals: {str(error) or 'it was late'}"
-            record.degradations.append(
-                types_pb2.Degradation(reason=types_pb2.DEGRADATION_REASON_CLASSIFIER, detail=detail)
-            )
+            record.degrade(types_pb2.DEGRADATION_REASON_CLASSIFIER, detail)
             return None
 
-    def _record(self, work: _Work, result: Result, key: bytes | None) -> types_pb2.Answer:
+    def _record(self, work: _Work, key: bytes | None) -> types_pb2.Answer:
         """Put the answer together and keep it if it may be given again."""
-        attempts = work.record.attempts
+        answer = work.answer()
+        answer.cache = types_pb2.CACHE_OUTCOME_MISS if key else types_pb2.CACHE_OUTCOME_BYPASSED
+        if key:
+            self._cache.keep(key, answer)
+        return _stamp(answer, work.call)
+
+
+class _Work:
+    """One request between its plan and its answer."""
+
+    def __init__(
+        self,
+        request: Request,
+        call: Call,
+        signals: types_pb2.Signals | None,
+        planned: Planned,
+        record: Record,
+    ) -> None:
+        self.request = request
+        self.call = call
+        self.signals = signals
+        self.planned = planned
+        self.record = record
+        self.result = Result()
+        self.fusion: types_pb2.Fusion | None = None
+
+    def answer(self) -> types_pb2.Answer:
+        """Return the answer with everything that led to it."""
+        attempts, result = self.record.attempts, self.result
         answer = types_pb2.Answer(
             text=result.text,
             reasoning=result.reasoning,
-            finish_reason=result.attempt.finish_reason,
+            finish_reason=result.finish_reason,
             answered_by=result.attempt.target,
             usage=types_pb2.Usage(
                 input_tokens=sum(a.usage.input_tokens for a in attempts),
                 output_tokens=sum(a.usage.output_tokens for a in attempts),
             ),
             cost_nano_usd=sum(a.cost_nano_usd for a in attempts),
-            signals=work.signals,
-            plan=work.plan,
+            signals=self.signals,
+            plan=self.planned.plan,
             attempts=attempts,
-            degradations=work.record.degradations,
-            cache=types_pb2.CACHE_OUTCOME_MISS if key else types_pb2.CACHE_OUTCOME_BYPASSED,
-            fusion=work.fusion,
+            degradations=self.record.degradations,
+            fusion=self.fusion,
         )
         if result.attempt.HasField("confidence"):
             answer.confidence = result.attempt.confidence
         first = [a.started_ms + a.ttft_ms for a in attempts if a.HasField("ttft_ms")]
         if first:
             answer.ttft_ms = min(first)
-        if key:
-            self._cache.keep(key, answer)
-        return _stamp(answer, work.call)
-
-
-@dataclass(slots=True)
-class _Work:
-    """One request between its plan and its answer."""
-
-    call: Call
-    signals: types_pb2.Signals | None
-    plan: types_pb2.Plan
-    record: Record
-    attempts: Attempts
-    fusion: types_pb2.Fusion | None = None
-
-    async def vote(self, fusion: Fusion) -> Result:
-        """Run the planned attempts side by side and fuse their answers."""
-        vote = Vote(self.attempts, self.record, fusion)
-        result = await vote.run(self.plan, self.signals, self.call)
-        self.fusion = vote.outcome
-        return result
+        return answer
 
 
 def _stamp(answer: types_pb2.Answer, call: Call) -> types_pb2.Answer:

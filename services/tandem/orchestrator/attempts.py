@@ -1,51 +1,47 @@
-"""Runs the attempts of one request under its deadline, falls back by the plan, and books every attempt."""
+"""Runs the attempts of one request under its deadline: admission, watching, takeover, and what each one teaches."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Final
 
 from tandem.call import Call
 from tandem.catalogue import Catalogue
 from tandem.clock import now
-from tandem.errors import BackendUnavailable, Cancelled, DeadlineExceeded, Draining, OutOfMemory, TandemError
+from tandem.errors import BackendUnavailable, DeadlineExceeded, TandemError
+from tandem.orchestrator.admission import Claim
+from tandem.orchestrator.fallback import Fallbacks
+from tandem.orchestrator.joined import Joined
+from tandem.orchestrator.live import P99, LiveModel, LiveModels
+from tandem.orchestrator.record import Record, outcome_of
+from tandem.orchestrator.retry_budget import RetryBudget
+from tandem.orchestrator.watchdog import Limits, Watchdog
 from tandem.protocols import Inference
 from tandem.v1 import inference_pb2, orchestrator_pb2, types_pb2
 
-OUTCOMES: Final[Mapping[type[TandemError], types_pb2.AttemptOutcome.ValueType]] = {
-    DeadlineExceeded: types_pb2.ATTEMPT_OUTCOME_TIMEOUT,
-    OutOfMemory: types_pb2.ATTEMPT_OUTCOME_OUT_OF_MEMORY,
-    BackendUnavailable: types_pb2.ATTEMPT_OUTCOME_UNAVAILABLE,
-    Draining: types_pb2.ATTEMPT_OUTCOME_UNAVAILABLE,
-    Cancelled: types_pb2.ATTEMPT_OUTCOME_CANCELLED,
-}
-"""How each kind of error is booked; any other is FAILED, and is raised unchanged."""
-
-CAUSES: Final = {
-    types_pb2.ATTEMPT_OUTCOME_TIMEOUT: types_pb2.DEGRADATION_REASON_TIMEOUT,
-    types_pb2.ATTEMPT_OUTCOME_OUT_OF_MEMORY: types_pb2.DEGRADATION_REASON_OUT_OF_MEMORY,
-    types_pb2.ATTEMPT_OUTCOME_UNAVAILABLE: types_pb2.DEGRADATION_REASON_UNAVAILABLE,
-}
+Event = orchestrator_pb2.StreamGenerateResponse
+TIMEOUT = types_pb2.ATTEMPT_OUTCOME_TIMEOUT
+OVERLOADED = types_pb2.ATTEMPT_OUTCOME_OVERLOADED
 
 
 @dataclass(slots=True)
 class Result:
-    """What an attempt answered."""
+    """What was answered: the attempt that ended the answer, and the text of all."""
 
-    attempt: types_pb2.Attempt
-    text: str = ""
-    reasoning: str = ""
+    attempt: types_pb2.Attempt = field(default_factory=types_pb2.Attempt)
+    finish_reason: types_pb2.FinishReason.ValueType = types_pb2.FINISH_REASON_UNSPECIFIED
+    joined: Joined = field(default_factory=Joined)
 
+    @property
+    def text(self) -> str:
+        """The answer."""
+        return self.joined.text
 
-@dataclass(slots=True)
-class Record:
-    """What happened to one request so far."""
-
-    attempts: list[types_pb2.Attempt] = field(default_factory=list)
-    degradations: list[types_pb2.Degradation] = field(default_factory=list)
+    @property
+    def reasoning(self) -> str:
+        """What was thought."""
+        return self.joined.reasoning
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,65 +51,58 @@ class Backends:
     tiers: Mapping[str, Inference]
     """The inference service of each tier."""
     catalogue: Catalogue
-    """Prices and latency priors."""
+    """Prices and stop strings."""
+    live: LiveModels
+    """What is known of the models now."""
+    budget: RetryBudget
+    """Bounds what is tried in vain."""
     max_attempts: int
     """Most attempts of one request in a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request, as its attempts see it."""
+
+    request: orchestrator_pb2.GenerateRequest
+    plan: types_pb2.Plan
+    call: Call
+    prompt_tokens: int
+    """Estimated length of the conversation."""
+    expected_gain: float = 0.0
+    """What the classifier expects to be lost when the cheap tier answers in place of the strong one."""
 
 
 class Attempts:
     """The attempts of one request.
 
     Args:
-        request: the question.
-        plan: what is to be tried.
-        call: the request's deadline and identity.
+        question: what is asked, and what is to be tried.
         backends: what they run on.
         record: where attempts and degradations are booked.
+        buffered: nobody reads along: text may come in larger pieces.
     """
 
-    def __init__(
-        self,
-        request: orchestrator_pb2.GenerateRequest,
-        plan: types_pb2.Plan,
-        call: Call,
-        backends: Backends,
-        record: Record,
-    ) -> None:
-        self._request = request
-        self._plan = plan
-        self._call = call
-        self._tiers = backends.tiers
-        self._catalogue = backends.catalogue
-        self._max_attempts = _granted(backends.max_attempts, call)
+    def __init__(self, question: Question, backends: Backends, record: Record, buffered: bool) -> None:
+        self._question = question
+        self._call = question.call
+        self._backends = backends
         self._record = record
-        self._end = call.deadline - plan.margin_ms / 1000.0
+        self._buffered = buffered
+        self._planned_at = now()
+        self._end = self._call.deadline - question.plan.margin_ms / 1000.0
+        self._wanted = question.plan.attempts[0].sampling.max_tokens
+        self._fallbacks = Fallbacks(
+            question.plan,
+            record,
+            backends.live,
+            backends.budget,
+            question.prompt_tokens,
+            self._end,
+            _granted(backends.max_attempts, self._call),
+        )
 
-    async def answer(self, planned: types_pb2.PlannedAttempt) -> Result:
-        """Return the answer of the planned attempt, or of what replaces it.
-
-        Raises:
-            TandemError: of the last attempt, when nothing may replace it.
-        """
-        while True:
-            try:
-                return await self.once(planned)
-            except TandemError as error:
-                planned = self._replacement(planned, error)
-
-    async def once(self, planned: types_pb2.PlannedAttempt) -> Result:
-        """Return the answer of the planned attempt alone."""
-        attempt, inner = self._open(planned)
-        try:
-            response = await self._tiers[planned.target.tier].infer(self._infer(planned, ""), inner)
-        except BaseException as error:
-            self._fail(attempt, error)
-            raise
-        self._finish(attempt, response.finished)
-        return Result(attempt, response.text, response.reasoning)
-
-    async def stream(
-        self, planned: types_pb2.PlannedAttempt, result: Result
-    ) -> AsyncGenerator[orchestrator_pb2.StreamGenerateResponse, None]:
+    async def stream(self, planned: types_pb2.PlannedAttempt, result: Result) -> AsyncGenerator[Event, None]:
         """Yield reasoning, text and seams; `result` then holds the attempt that finished and the whole text.
 
         Raises:
@@ -121,153 +110,207 @@ class Attempts:
         """
         while True:
             try:
-                async with aclosing(self._stream_once(planned, result)) as events:
+                async with aclosing(self._attempt(planned, result)) as events:
                     async for event in events:
                         yield event
             except TandemError as error:
-                failed, planned = planned, self._replacement(planned, error)
-                if result.text:
-                    yield orchestrator_pb2.StreamGenerateResponse(
-                        seam=self._seam(failed, planned, result.text)
-                    )
+                successor = self._successor(planned, error, result)
+                if successor is None:
+                    for event in _text(result.joined.end(cut=True)):
+                        yield event
+                    return
+                if result.joined.begun:
+                    yield self._seam(planned, successor, result)
+                planned = successor
             else:
                 return
 
-    async def _stream_once(
-        self, planned: types_pb2.PlannedAttempt, result: Result
-    ) -> AsyncGenerator[orchestrator_pb2.StreamGenerateResponse, None]:
-        attempt, inner = self._open(planned)
-        result.attempt = attempt
-        source = self._tiers[planned.target.tier].stream_infer(self._infer(planned, result.text), inner)
-        try:
-            async with aclosing(source) as pieces:
-                async for piece in pieces:
-                    self._count(attempt, piece)
-                    if piece.reasoning:
-                        result.reasoning += piece.reasoning
-                        yield orchestrator_pb2.StreamGenerateResponse(
-                            reasoning=orchestrator_pb2.ReasoningDelta(delta=piece.reasoning)
-                        )
-                    if piece.text:
-                        result.text += piece.text
-                        yield orchestrator_pb2.StreamGenerateResponse(
-                            text=orchestrator_pb2.TextDelta(delta=piece.text)
-                        )
-                    if piece.HasField("finished"):
-                        self._finish(attempt, piece.finished)
-        except BaseException as error:
-            self._fail(attempt, error)
-            raise
-        if attempt.outcome == types_pb2.ATTEMPT_OUTCOME_UNSPECIFIED:
-            cut_off = BackendUnavailable(f"{attempt.model} ended its stream without finishing the answer")
-            self._fail(attempt, cut_off)
-            raise cut_off
+    async def once(self, planned: types_pb2.PlannedAttempt) -> Result:
+        """Return the answer of the planned attempt alone."""
+        result = Result()
+        async with aclosing(self._attempt(planned, result)) as events:
+            async for _ in events:
+                pass
+        return result
 
-    def _infer(self, planned: types_pb2.PlannedAttempt, prefix: str) -> inference_pb2.InferRequest:
+    async def _attempt(
+        self, planned: types_pb2.PlannedAttempt, result: Result
+    ) -> AsyncGenerator[Event, None]:
+        model = self._backends.live.of(planned.target)
+        async with model.admission.place(lambda: self._claim(planned)) as queued_ms:
+            if not model.breaker.admits:
+                raise BackendUnavailable(
+                    f"{_name(planned.target)} failed too often and gets no requests for a while; retry later"
+                )
+            model.breaker.enter()
+            attempt = result.attempt = self._record.open(planned, queued_ms)
+            result.joined.attempt(self._stops(planned), self._is_cut_short(planned, result.joined))
+            watch = self._watchdog(planned, model)
+            try:
+                async with aclosing(self._exchange(planned, result, watch)) as events:
+                    async for event in events:
+                        yield event
+            except BaseException as error:
+                self._record.fail(attempt, error)
+                self._learn(model, attempt, error, watch.hung)
+                raise
+            finally:
+                watch.stop()
+            self._learn(model, attempt)
+
+    async def _exchange(
+        self, planned: types_pb2.PlannedAttempt, result: Result, watch: Watchdog
+    ) -> AsyncGenerator[Event, None]:
+        """Yield what one call of the model gives."""
+        attempt, joined = result.attempt, result.joined
+        source = self._backends.tiers[planned.target.tier].stream_infer(
+            self._infer(planned, attempt, joined.text), self._call.until(self._end), buffered=self._buffered
+        )
+        async with aclosing(source):
+            while (piece := await watch.next(source)) is not None:
+                watch.heard()
+                self._record.count(attempt, piece)
+                joined.tokens += piece.output_tokens
+                for event in _events(joined, piece):
+                    yield event
+                if piece.HasField("finished"):
+                    self._record.finish(attempt, piece.finished)
+                    cut = piece.finished.finish_reason == types_pb2.FINISH_REASON_LENGTH
+                    for event in _text(joined.end(cut)):
+                        yield event
+                    result.finish_reason = piece.finished.finish_reason
+                    return
+                if joined.complete:
+                    self._record.stop(attempt)
+                    result.finish_reason = attempt.finish_reason
+                    return
+        raise BackendUnavailable(f"{attempt.model} ended its stream without finishing the answer")
+
+    def _infer(
+        self, planned: types_pb2.PlannedAttempt, attempt: types_pb2.Attempt, prefix: str
+    ) -> inference_pb2.InferRequest:
         return inference_pb2.InferRequest(
             variant=planned.target.variant,
-            messages=self._request.messages,
+            messages=self._question.request.messages,
             sampling=planned.sampling,
             continuation_prefix=prefix,
+            attempt=attempt.index,
         )
 
-    def _open(self, planned: types_pb2.PlannedAttempt) -> tuple[types_pb2.Attempt, Call]:
-        """Book the start of an attempt; return it with the call it runs under."""
-        variant = self._catalogue.variant(planned.target.tier, planned.target.variant)
-        attempt = types_pb2.Attempt(
-            index=len(self._record.attempts),
-            target=planned.target,
-            model=variant.model,
-            purpose=planned.purpose,
-            started_ms=self._call.elapsed_ms(),
-            allowance_ms=planned.allowance_ms,
+    def _claim(self, planned: types_pb2.PlannedAttempt) -> Claim:
+        """Return what the attempt needs of a place: time for itself, and for whoever answers if none becomes free."""
+        shortest = self._fallbacks.shortest_ms(planned.target)
+        if self._fallbacks.after(planned, OVERLOADED) is None:
+            return Claim(self._call.deadline, self._end - shortest / 1000.0)
+        reserved_ms = shortest + self._question.plan.reserve_ms
+        loss = max(0.0, self._question.expected_gain)
+        return Claim(self._call.deadline, max(now(), self._end - reserved_ms / 1000.0), loss)
+
+    def _watchdog(self, planned: types_pb2.PlannedAttempt, model: LiveModel) -> Watchdog:
+        fallback = planned.purpose == types_pb2.ATTEMPT_PURPOSE_FALLBACK
+        vote = planned.purpose == types_pb2.ATTEMPT_PURPOSE_VOTE
+        limits = Limits(
+            allowance_end=self._end if fallback else self._planned_at + planned.allowance_ms / 1000.0,
+            end=self._end,
+            patience=model.patience_ms(self._question.prompt_tokens) / 1000.0,
+            gap=model.gap_ms() / 1000.0,
         )
-        self._record.attempts.append(attempt)
-        return attempt, self._call.until(min(self._end, now() + planned.allowance_ms / 1000.0))
+        # The other voices of an ensemble can do without one.
+        return Watchdog(
+            _name(planned.target),
+            limits,
+            lambda: vote or self._fallbacks.after(planned, TIMEOUT) is not None,
+        )
 
-    def _count(self, attempt: types_pb2.Attempt, piece: inference_pb2.StreamInferResponse) -> None:
-        if not attempt.HasField("ttft_ms") and (piece.text or piece.reasoning):
-            attempt.ttft_ms = self._call.elapsed_ms() - attempt.started_ms
-        attempt.usage.output_tokens += piece.output_tokens
-
-    def _finish(self, attempt: types_pb2.Attempt, finished: inference_pb2.InferFinished) -> None:
-        attempt.outcome = types_pb2.ATTEMPT_OUTCOME_ANSWERED
-        attempt.finish_reason = finished.finish_reason
-        attempt.usage.CopyFrom(finished.usage)
-        if finished.HasField("confidence"):
-            attempt.confidence = finished.confidence
-        self._close(attempt)
-
-    def _fail(self, attempt: types_pb2.Attempt, error: BaseException) -> None:
-        if isinstance(error, TandemError):
-            attempt.outcome = OUTCOMES.get(type(error), types_pb2.ATTEMPT_OUTCOME_FAILED)
-            attempt.error_reason, attempt.error_message = error.reason, error.message
-        elif isinstance(error, asyncio.CancelledError | GeneratorExit):
-            attempt.outcome = types_pb2.ATTEMPT_OUTCOME_CANCELLED
+    def _learn(
+        self,
+        model: LiveModel,
+        attempt: types_pb2.Attempt,
+        error: BaseException | None = None,
+        hung: bool = False,
+    ) -> None:
+        """Let the model's state know how an attempt ended."""
+        prompt_tokens, tokens = self._question.prompt_tokens, attempt.usage.output_tokens
+        if attempt.HasField("ttft_ms"):
+            model.latency.saw_first_token(prompt_tokens, attempt.ttft_ms)
+            model.latency.saw_tokens(tokens - 1, attempt.duration_ms - attempt.ttft_ms)
+        if attempt.outcome == types_pb2.ATTEMPT_OUTCOME_ANSWERED:
+            model.breaker.succeeded()
+            return
+        if attempt.purpose == types_pb2.ATTEMPT_PURPOSE_FALLBACK and isinstance(error, TandemError):
+            self._backends.budget.in_vain()
+        usual_ms = model.latency.ttft_ms(P99, prompt_tokens)
+        silent = not attempt.HasField("ttft_ms") and attempt.duration_ms >= usual_ms
+        hung = hung or (isinstance(error, DeadlineExceeded) and silent)
+        if hung and silent:
+            model.latency.saw_first_token(prompt_tokens, attempt.duration_ms)
+        if hung or attempt.outcome == types_pb2.ATTEMPT_OUTCOME_OUT_OF_MEMORY:
+            model.limit.halve()
+        if hung or attempt.outcome in _SICK:
+            model.breaker.failed(attempt.outcome)
         else:
-            attempt.outcome = types_pb2.ATTEMPT_OUTCOME_FAILED
-        self._close(attempt)
+            model.breaker.left()
 
-    def _close(self, attempt: types_pb2.Attempt) -> None:
-        attempt.duration_ms = self._call.elapsed_ms() - attempt.started_ms
-        price = self._catalogue.tier(attempt.target.tier).price
-        attempt.cost_nano_usd = price.cost_nano_usd(attempt.usage.input_tokens, attempt.usage.output_tokens)
+    def _successor(
+        self, failed: types_pb2.PlannedAttempt, error: TandemError, result: Result
+    ) -> types_pb2.PlannedAttempt | None:
+        """Return what answers instead, and book the degradation; None if what was said is all there will be.
 
-    def _replacement(self, failed: types_pb2.PlannedAttempt, error: TandemError) -> types_pb2.PlannedAttempt:
-        """Return what answers instead, and book the degradation; raise the error if nothing may."""
-        outcome = OUTCOMES.get(type(error), types_pb2.ATTEMPT_OUTCOME_FAILED)
-        tried = [(a.target.tier, a.target.variant) for a in self._record.attempts]
-        left_ms = (self._end - now()) * 1000.0
-        if len(tried) >= self._max_attempts:
-            raise error
-        for fallback in self._plan.fallbacks:
-            matches = fallback.on == outcome and fallback.from_tier == failed.target.tier
-            if (
-                matches
-                and (fallback.target.tier, fallback.target.variant) not in tried
-                and self._fits(fallback, left_ms)
-            ):
-                return self._fall_back(failed, fallback, left_ms, error)
+        Raises:
+            TandemError: the error, if nothing may replace the attempt.
+        """
+        outcome, joined = outcome_of(error), result.joined
+        successor = self._fallbacks.after(failed, outcome, joined.shown_tokens)
+        if successor is not None:
+            self._fallbacks.book(failed, successor, outcome, error.message)
+            return successor
+        if joined.has_text and (outcome == TIMEOUT or joined.shown_tokens >= self._wanted):
+            result.finish_reason = types_pb2.FINISH_REASON_LENGTH
+            detail = "the time was over before the answer was complete; grant more time or fewer tokens"
+            self._record.degrade(types_pb2.DEGRADATION_REASON_DEADLINE, detail, failed.target)
+            return None
         raise error
 
-    def _fits(self, fallback: types_pb2.PlannedFallback, left_ms: float) -> bool:
-        latency = self._catalogue.variant(fallback.target.tier, fallback.target.variant).latency
-        return left_ms >= latency.ttft_ms + latency.tpot_ms
+    def _is_cut_short(self, planned: types_pb2.PlannedAttempt, joined: Joined) -> bool:
+        """Whether the attempt has fewer tokens than the plan wanted, so that it may end anywhere."""
+        return planned.sampling.max_tokens < self._wanted - joined.shown_tokens
 
-    def _fall_back(
-        self,
-        failed: types_pb2.PlannedAttempt,
-        fallback: types_pb2.PlannedFallback,
-        left_ms: float,
-        error: TandemError,
-    ) -> types_pb2.PlannedAttempt:
-        planned = types_pb2.PlannedAttempt(
-            target=fallback.target,
-            purpose=types_pb2.ATTEMPT_PURPOSE_FALLBACK,
-            sampling=failed.sampling,
-            allowance_ms=left_ms,
-        )
-        degradation = types_pb2.Degradation(
-            reason=CAUSES[fallback.on],
-            from_target=failed.target,
-            to_target=fallback.target,
-            detail=error.message,
-        )
-        if fallback.HasField("max_tokens"):
-            planned.sampling.max_tokens = min(planned.sampling.max_tokens, fallback.max_tokens)
-            degradation.max_tokens = planned.sampling.max_tokens
-        self._record.degradations.append(degradation)
-        return planned
+    def _stops(self, planned: types_pb2.PlannedAttempt) -> tuple[str, ...]:
+        return (*planned.sampling.stop, *self._backends.catalogue.tier(planned.target.tier).stop)
 
     def _seam(
-        self, failed: types_pb2.PlannedAttempt, planned: types_pb2.PlannedAttempt, text: str
-    ) -> orchestrator_pb2.Seam:
-        return orchestrator_pb2.Seam(
-            byte_offset=len(text.encode()),
-            from_target=failed.target,
-            to_target=planned.target,
-            cause=self._record.degradations[-1].reason,
+        self, failed: types_pb2.PlannedAttempt, successor: types_pb2.PlannedAttempt, result: Result
+    ) -> Event:
+        return Event(
+            seam=orchestrator_pb2.Seam(
+                byte_offset=len(result.text.encode()),
+                from_target=failed.target,
+                to_target=successor.target,
+                cause=self._record.degradations[-1].reason,
+            )
         )
+
+
+_SICK = (types_pb2.ATTEMPT_OUTCOME_OUT_OF_MEMORY, types_pb2.ATTEMPT_OUTCOME_UNAVAILABLE)
+"""Outcomes that say that the model is sick; a time-out says so only if the model was silent."""
+
+
+def _events(joined: Joined, piece: inference_pb2.StreamInferResponse) -> list[Event]:
+    events = []
+    if piece.reasoning:
+        joined.reasoning += piece.reasoning
+        events.append(Event(reasoning=orchestrator_pb2.ReasoningDelta(delta=piece.reasoning)))
+    if piece.text:
+        events += _text(joined.add(piece.text))
+    return events
+
+
+def _text(shown: str) -> list[Event]:
+    return [Event(text=orchestrator_pb2.TextDelta(delta=shown))] if shown else []
+
+
+def _name(target: types_pb2.Target) -> str:
+    return f"{target.tier}/{target.variant}"
 
 
 def _granted(max_attempts: int, call: Call) -> int:

@@ -21,7 +21,7 @@ TargetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}(/[
 
 TenantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
-Cause = Literal["timeout", "out_of_memory", "unavailable"]
+Cause = Literal["timeout", "out_of_memory", "unavailable", "overloaded"]
 """A kind of failure that another model can repair."""
 
 
@@ -38,6 +38,43 @@ class Deadline(Section):
     """Tokens of the short answer for which time is reserved, should the first attempt fail; 1 to 32768."""
     reserve_share: float = Field(default=0.5, ge=0, le=1)
     """Largest part of the time that is reserved for a fallback, 0 (none) to 1."""
+
+
+class Hang(Section):
+    """When an attempt that is silent counts as hung; only while another model could still answer."""
+
+    first_token_ms: float = Field(default=2000, gt=0)
+    """Shortest wait for a first token, in milliseconds, above 0."""
+    first_token_factor: float = Field(default=3, ge=1)
+    """The wait is at least so many times what 99 of 100 attempts need, 1 or above."""
+    gap_ms: float = Field(default=1000, gt=0)
+    """Shortest wait for the next token, in milliseconds, above 0."""
+    gap_factor: float = Field(default=10, ge=1)
+    """The wait is at least so many times what a token takes in 99 of 100 attempts, 1 or above."""
+
+
+class OverloadPolicy(Section):
+    """How many requests a model gets at a time, and which of them first."""
+
+    window_ms: float = Field(default=1000, gt=0)
+    """After trouble one more attempt at a time is allowed in each such time without it, in milliseconds, above 0."""
+    starvation_ms: float = Field(default=2000, gt=0)
+    """Who waits longer than this comes before all others, in milliseconds, above 0."""
+    most_waiting: int = Field(default=1000, ge=0)
+    """Most requests that wait for one model; more are refused at once."""
+
+
+class BreakerPolicy(Section):
+    """When requests are kept off a model, and when it gets them again."""
+
+    failures: int = Field(default=5, ge=1, le=20)
+    """So many failures in a row, or so many that are half of the last 20, keep requests off it; 1 to 20."""
+    pause_ms: float = Field(default=1000, gt=0)
+    """For how long, in milliseconds, above 0; doubled each time that the model is still sick."""
+    longest_pause_ms: float = Field(default=30_000, gt=0)
+    """But no longer than this, in milliseconds."""
+    probes: int = Field(default=3, ge=1)
+    """So many answers in a row, one at a time, and it gets all requests again."""
 
 
 class Routing(Section):
@@ -121,7 +158,7 @@ class Fallback(Section):
     from_tier: Name = Field(alias="from")
     """The tier that failed."""
     on: Cause
-    """How it failed: `timeout`, `out_of_memory` or `unavailable`."""
+    """How it failed: `timeout`, `out_of_memory`, `unavailable`, or `overloaded` before it was even asked."""
     to: tuple[TargetName, ...] = Field(min_length=1)
     """What may answer instead: the first that the tenant may use, that is untried and that has time."""
     max_tokens: int | None = Field(default=None, ge=1, le=32_768)
@@ -167,6 +204,14 @@ class Policy(Document):
     """What answers when a tier fails. A failure that is not listed is raised to the client."""
     max_attempts: int = Field(default=2, ge=1, le=9)
     """Attempts of a request in a row, the first included, 1 to 9; the voices of an ensemble count as one."""
+    retry_ratio: float = Field(default=0.1, gt=0, le=1)
+    """Further attempts in vain, as a part of all requests, after which none is made; above 0, at most 1."""
+    hang: Hang = Hang()
+    """When an attempt that is silent counts as hung."""
+    overload: OverloadPolicy = OverloadPolicy()
+    """How many requests a model gets at a time."""
+    breaker: BreakerPolicy = BreakerPolicy()
+    """When requests are kept off a model."""
     cache: Cache = Cache()
     """Which answers are kept."""
     entitlements: Entitlements

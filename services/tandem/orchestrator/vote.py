@@ -6,7 +6,8 @@ import asyncio
 
 from tandem.call import Call
 from tandem.errors import TandemError
-from tandem.orchestrator.attempts import Attempts, Record, Result
+from tandem.orchestrator.attempts import Attempts, Result
+from tandem.orchestrator.record import Record
 from tandem.protocols import Fusion
 from tandem.v1 import fusion_pb2, types_pb2
 
@@ -55,21 +56,13 @@ class Vote:
             best = max(results, key=lambda result: result.attempt.confidence)
             what = str(error) or "it was late"
             detail = f"the vote failed ({what}); the answer with the highest confidence was taken"
-            self._record.degradations.append(
-                types_pb2.Degradation(
-                    reason=types_pb2.DEGRADATION_REASON_FUSION, to_target=best.attempt.target, detail=detail
-                )
-            )
+            self._record.degrade(types_pb2.DEGRADATION_REASON_FUSION, detail, to_target=best.attempt.target)
             return best
         self.outcome = response.fusion
         return winner
 
     def _missing(self, target: types_pb2.Target, error: TandemError) -> None:
-        self._record.degradations.append(
-            types_pb2.Degradation(
-                reason=types_pb2.DEGRADATION_REASON_VOTE_MISSING, from_target=target, detail=error.message
-            )
-        )
+        self._record.degrade(types_pb2.DEGRADATION_REASON_VOTE_MISSING, error.message, target)
 
 
 def _candidate(result: Result) -> fusion_pb2.Candidate:

@@ -276,6 +276,8 @@ class _AttemptOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Attemp
     """The client went away, or the attempt was no longer needed."""
     ATTEMPT_OUTCOME_FAILED: _AttemptOutcome.ValueType  # 6
     """Any other error."""
+    ATTEMPT_OUTCOME_OVERLOADED: _AttemptOutcome.ValueType  # 7
+    """No place became free in time: no call was made, so no attempt is booked. Stands in fallbacks only."""
 
 class AttemptOutcome(_AttemptOutcome, metaclass=_AttemptOutcomeEnumTypeWrapper):
     """How an attempt ended."""
@@ -294,6 +296,8 @@ ATTEMPT_OUTCOME_CANCELLED: AttemptOutcome.ValueType  # 5
 """The client went away, or the attempt was no longer needed."""
 ATTEMPT_OUTCOME_FAILED: AttemptOutcome.ValueType  # 6
 """Any other error."""
+ATTEMPT_OUTCOME_OVERLOADED: AttemptOutcome.ValueType  # 7
+"""No place became free in time: no call was made, so no attempt is booked. Stands in fallbacks only."""
 Global___AttemptOutcome: _TypeAlias = AttemptOutcome  # noqa: Y015
 
 class _DegradationReason:
@@ -1042,7 +1046,7 @@ class PlannedFallback(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     MAX_TOKENS_FIELD_NUMBER: _builtins.int
     on: Global___AttemptOutcome.ValueType
-    """The kind of failure: TIMEOUT, OUT_OF_MEMORY or UNAVAILABLE."""
+    """The kind of failure: TIMEOUT, OUT_OF_MEMORY, UNAVAILABLE or OVERLOADED."""
     from_tier: _builtins.str
     """The tier whose failure it is."""
     max_tokens: _builtins.int
@@ -1107,7 +1111,7 @@ class Attempt(_message.Message):
     started_ms: _builtins.float
     """Time from the start of the request to the start of the attempt."""
     ttft_ms: _builtins.float
-    """Time from the start of the attempt to its first token. Absent: none came, or the answer was not streamed."""
+    """Time from the start of the attempt to its first token. Absent: none came."""
     duration_ms: _builtins.float
     """Time from the start of the attempt to its end."""
     allowance_ms: _builtins.float
@@ -1248,7 +1252,7 @@ class Answer(_message.Message):
     cache: Global___CacheOutcome.ValueType
     """What the cache did."""
     ttft_ms: _builtins.float
-    """Time from the start of the request to the first delta of reasoning or text. Absent in an unary answer."""
+    """Time from the start of the request to the first token of its first attempt that made one. Absent: none did."""
     duration_ms: _builtins.float
     """Time from the start of the request to this answer."""
     confidence: _builtins.float

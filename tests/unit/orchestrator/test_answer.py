@@ -74,7 +74,7 @@ async def test_an_answer_has_everything_that_led_to_it() -> None:
     assert [a.outcome for a in answer.attempts] == [types_pb2.ATTEMPT_OUTCOME_ANSWERED]
     assert (answer.cache, answer.confidence) == (MISS, 0.5)
     assert not answer.HasField("fusion")
-    assert not answer.HasField("ttft_ms")
+    assert answer.ttft_ms == pytest.approx(1)
     assert answer.duration_ms > 0
 
 

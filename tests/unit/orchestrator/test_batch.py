@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 import pytest
@@ -17,7 +17,7 @@ from tandem.serving.validation import validate
 from tandem.v1 import inference_pb2, orchestrator_pb2
 from tests.fakes.calls import call, question
 from tests.fakes.documents import catalogue, policy
-from tests.fakes.inference import ScriptedInference, saying
+from tests.fakes.inference import Piece, ScriptedInference, saying
 from tests.fakes.services import FakeClassifier, FakeFusion
 
 pytestmark = pytest.mark.virtual_time
@@ -30,7 +30,9 @@ class Tier(ScriptedInference):
         super().__init__(saying("ok"))
         self.gates: dict[str, asyncio.Event] = {}
 
-    async def infer(self, request: inference_pb2.InferRequest, call: Call) -> inference_pb2.InferResponse:
+    async def stream_infer(
+        self, request: inference_pb2.InferRequest, call: Call, *, buffered: bool = False
+    ) -> AsyncGenerator[Piece, None]:
         prompt = request.messages[0].parts[0].text
         self.running += 1
         self.most_running = max(self.most_running, self.running)
@@ -43,7 +45,9 @@ class Tier(ScriptedInference):
                 raise ValueError("secret")
         finally:
             self.running -= 1
-        return await super().infer(request, call)
+        async with aclosing(super().stream_infer(request, call)) as pieces:
+            async for piece in pieces:
+                yield piece
 
 
 class Items:

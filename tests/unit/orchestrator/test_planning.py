@@ -16,9 +16,12 @@ from tandem.errors import (
     UnknownTier,
     UnknownVariant,
 )
-from tandem.orchestrator.planning import FUSE_MS, Planner
+from tandem.orchestrator.live import LiveModels
+from tandem.orchestrator.planning import FUSE_MS, Planned, Planner
+from tandem.orchestrator.policy import Policy
+from tandem.simulation import virtual_time
 from tandem.v1 import orchestrator_pb2, types_pb2
-from tests.fakes.calls import image, question, user
+from tests.fakes.calls import call, image, question, user
 from tests.fakes.documents import catalogue, policy
 from tests.fakes.services import signals
 
@@ -40,12 +43,28 @@ def plan(
 ) -> tuple[types_pb2.Plan, list[types_pb2.Degradation]]:
     """Plan by the policy with changes; `a__b=1` changes `a.b`."""
     changed = policy({path.replace("__", "."): value for path, value in changes.items()})
-    asked = request or question()
-    return Planner(CATALOGUE, changed).plan(asked, found or signals(), tenant, remaining_ms)
+    made = planned(request or question(), found or signals(), changed, tenant, remaining_ms)
+    return made.plan, made.degradations
 
 
-def names(planned: types_pb2.Plan) -> list[str]:
-    return [f"{a.target.tier}/{a.target.variant}" for a in planned.attempts]
+def planned(
+    request: orchestrator_pb2.GenerateRequest,
+    found: types_pb2.Signals | None,
+    changed: Policy,
+    tenant: str = "anonymous",
+    remaining_ms: float = 20_000,
+) -> Planned:
+    """Plan when nothing is known of the models but what the catalogue says."""
+
+    async def make() -> Planned:
+        planner = Planner(CATALOGUE, changed, LiveModels(CATALOGUE, changed))
+        return planner.plan(request, found, call(remaining_ms / 1000, tenant=tenant))
+
+    return virtual_time.run(make())
+
+
+def names(made: types_pb2.Plan) -> list[str]:
+    return [f"{a.target.tier}/{a.target.variant}" for a in made.attempts]
 
 
 def asking(**fields: Any) -> orchestrator_pb2.GenerateRequest:
@@ -60,18 +79,17 @@ def asking(**fields: Any) -> orchestrator_pb2.GenerateRequest:
     [(0.0, "pro/bf16"), (0.69, "pro/bf16"), (0.7, "r1/fp16"), (0.71, "r1/fp16"), (1.0, "r1/fp16")],
 )
 def test_the_threshold_belongs_to_the_cheap_tier(probability: float, target: str) -> None:
-    planned, less = plan(found=signals(probability))
-    assert names(planned) == [target]
+    made, less = plan(found=signals(probability))
+    assert names(made) == [target]
     assert less == []
-    assert "0.70" in planned.reasons[0]
+    assert "0.70" in made.reasons[0]
 
 
 @pytest.mark.parametrize("undecided", ["r1", "pro"])
 def test_without_signals_the_policy_decides(undecided: str) -> None:
-    planner = Planner(CATALOGUE, policy({"routing.undecided": undecided}))
-    planned, _ = planner.plan(question(), None, "anonymous", 20_000)
-    assert planned.attempts[0].target.tier == undecided
-    assert undecided in planned.reasons[0]
+    made = planned(question(), None, policy({"routing.undecided": undecided})).plan
+    assert made.attempts[0].target.tier == undecided
+    assert undecided in made.reasons[0]
 
 
 def test_the_classifiers_reasons_are_passed_on() -> None:
@@ -90,9 +108,9 @@ def test_the_classifiers_reasons_are_passed_on() -> None:
     ],
 )
 def test_a_tier_that_is_asked_for(fields: dict[str, Any], target: str) -> None:
-    planned, less = plan(asking(**fields))
-    assert names(planned) == [target]
-    assert planned.strategy == types_pb2.STRATEGY_ROUTE
+    made, less = plan(asking(**fields))
+    assert names(made) == [target]
+    assert made.strategy == types_pb2.STRATEGY_ROUTE
     assert less == []
 
 
@@ -112,16 +130,16 @@ def test_what_is_refused(fields: dict[str, Any], error: type[Exception], said: s
 
 
 @pytest.mark.parametrize(
-    ("tenant", "probability", "planned", "instead"),
+    ("tenant", "probability", "wanted", "instead"),
     [("cheap", 0.1, "pro", "r1"), ("strong", 0.9, "r1", "pro")],
 )
 def test_without_entitlement_another_tier_answers_and_says_so(
-    tenant: str, probability: float, planned: str, instead: str
+    tenant: str, probability: float, wanted: str, instead: str
 ) -> None:
     made, (degradation,) = plan(found=signals(probability), tenant=tenant)
     assert made.attempts[0].target.tier == instead
     assert degradation.reason == types_pb2.DEGRADATION_REASON_NOT_ENTITLED
-    assert (degradation.from_target.tier, degradation.to_target.tier) == (planned, instead)
+    assert (degradation.from_target.tier, degradation.to_target.tier) == (wanted, instead)
     assert all(fallback.target.tier == instead for fallback in made.fallbacks)
 
 
@@ -129,10 +147,10 @@ def test_without_entitlement_another_tier_answers_and_says_so(
 
 
 def test_a_picture_goes_to_the_tier_that_sees() -> None:
-    planned, _ = plan(PICTURE, signals(0.9))
-    assert names(planned) == ["pro/bf16"]
-    assert any("cannot read" in reason for reason in planned.reasons)
-    assert {fallback.target.tier for fallback in planned.fallbacks} == {"pro"}
+    made, _ = plan(PICTURE, signals(0.9))
+    assert names(made) == ["pro/bf16"]
+    assert any("cannot read" in reason for reason in made.reasons)
+    assert {fallback.target.tier for fallback in made.fallbacks} == {"pro"}
 
 
 @pytest.mark.parametrize(("tier", "tenant"), [("r1", "anonymous"), ("", "cheap")])
@@ -156,28 +174,28 @@ def test_an_ensemble_has_only_voices_that_see() -> None:
 @pytest.mark.parametrize("asked", [types_pb2.STRATEGY_ENSEMBLE, types_pb2.STRATEGY_UNSPECIFIED])
 def test_an_ensemble(asked: types_pb2.Strategy.ValueType) -> None:
     targets = ["r1", "pro", "r1/int8", "r1"]
-    planned, less = plan(asking(strategy=asked), strategy="ensemble", ensemble__targets=targets)
-    assert planned.strategy == types_pb2.STRATEGY_ENSEMBLE
-    assert names(planned) == ["r1/fp16", "pro/bf16", "r1/int8", "r1/fp16"]
-    assert {a.purpose for a in planned.attempts} == {types_pb2.ATTEMPT_PURPOSE_VOTE}
+    made, less = plan(asking(strategy=asked), strategy="ensemble", ensemble__targets=targets)
+    assert made.strategy == types_pb2.STRATEGY_ENSEMBLE
+    assert names(made) == ["r1/fp16", "pro/bf16", "r1/int8", "r1/fp16"]
+    assert {a.purpose for a in made.attempts} == {types_pb2.ATTEMPT_PURPOSE_VOTE}
     assert less == []
 
 
 def test_the_client_may_want_one_answer_of_an_ensemble_policy() -> None:
-    planned, _ = plan(asking(strategy=types_pb2.STRATEGY_ROUTE), strategy="ensemble")
-    assert names(planned) == ["r1/fp16"]
-    assert planned.attempts[0].purpose == types_pb2.ATTEMPT_PURPOSE_PRIMARY
+    made, _ = plan(asking(strategy=types_pb2.STRATEGY_ROUTE), strategy="ensemble")
+    assert names(made) == ["r1/fp16"]
+    assert made.attempts[0].purpose == types_pb2.ATTEMPT_PURPOSE_PRIMARY
 
 
 def test_a_voice_without_entitlement_is_missing_and_says_so() -> None:
-    planned, (degradation,) = plan(tenant="cheap", strategy="ensemble")
-    assert names(planned) == ["r1/fp16"]
+    made, (degradation,) = plan(tenant="cheap", strategy="ensemble")
+    assert names(made) == ["r1/fp16"]
     assert degradation.reason == types_pb2.DEGRADATION_REASON_NOT_ENTITLED
 
 
 def test_a_tenant_without_any_voice_gets_an_answer_all_the_same() -> None:
-    planned, less = plan(tenant="cheap", strategy="ensemble", ensemble__targets=["pro", "pro"])
-    assert names(planned) == ["r1/fp16"]
+    made, less = plan(tenant="cheap", strategy="ensemble", ensemble__targets=["pro", "pro"])
+    assert names(made) == ["r1/fp16"]
     assert {d.reason for d in less} == {types_pb2.DEGRADATION_REASON_NOT_ENTITLED}
 
 
@@ -215,9 +233,9 @@ def test_fallbacks_are_those_of_the_policy() -> None:
 
 
 def test_no_rows_no_fallbacks_no_reserve() -> None:
-    planned, _ = plan(fallbacks=[])
-    assert list(planned.fallbacks) == []
-    assert planned.reserve_ms == 0
+    made, _ = plan(fallbacks=[])
+    assert list(made.fallbacks) == []
+    assert made.reserve_ms == 0
 
 
 # --- sampling
@@ -225,8 +243,8 @@ def test_no_rows_no_fallbacks_no_reserve() -> None:
 
 def test_sampling_is_the_clients_over_the_policys() -> None:
     sampling = types_pb2.Sampling(temperature=1.5, seed=7)
-    planned, _ = plan(asking(sampling=sampling), sampling__max_tokens=99)
-    chosen = planned.attempts[0].sampling
+    made, _ = plan(asking(sampling=sampling), sampling__max_tokens=99)
+    chosen = made.attempts[0].sampling
     assert (chosen.temperature, chosen.seed, chosen.max_tokens) == (1.5, 7, 99)
 
 
@@ -248,15 +266,16 @@ def test_sampling_is_the_clients_over_the_policys() -> None:
 def test_the_reserve_is_what_a_short_answer_takes(
     probability: float, remaining_ms: float, reserve_ms: float
 ) -> None:
-    planned, _ = plan(found=signals(probability), remaining_ms=remaining_ms)
-    assert planned.reserve_ms == pytest.approx(reserve_ms)
-    assert planned.attempts[0].allowance_ms == pytest.approx(remaining_ms - 10 - reserve_ms)
-    assert (planned.deadline_ms, planned.margin_ms) == (remaining_ms, 10)
+    made, _ = plan(found=signals(probability), remaining_ms=remaining_ms)
+    assert made.reserve_ms == pytest.approx(reserve_ms)
+    assert made.attempts[0].allowance_ms == pytest.approx(remaining_ms - 10 - reserve_ms)
+    assert made.deadline_ms == pytest.approx(remaining_ms)
+    assert made.margin_ms == 10
 
 
 def test_an_ensemble_keeps_time_for_the_vote_alone() -> None:
-    planned, _ = plan(strategy="ensemble")
-    assert [a.allowance_ms for a in planned.attempts] == [20_000 - 10 - FUSE_MS] * 2
+    made, _ = plan(strategy="ensemble")
+    assert [a.allowance_ms for a in made.attempts] == [20_000 - 10 - FUSE_MS] * 2
 
 
 # the quickest of all is r1/int8 with 50 + 5 ms, of pro alone it is 200 + 20 ms; the margin is 10 ms
@@ -293,7 +312,7 @@ def test_the_parts_of_the_time_never_exceed_the_whole(
     strategy: str,
 ) -> None:
     try:
-        planned, _ = plan(
+        made, _ = plan(
             found=signals(probability),
             tenant=tenant,
             remaining_ms=remaining_ms,
@@ -305,10 +324,10 @@ def test_the_parts_of_the_time_never_exceed_the_whole(
     except DeadlineTooShort:
         assert remaining_ms - margin < 220
         return
-    for attempt in planned.attempts:
+    for attempt in made.attempts:
         assert attempt.allowance_ms > 0
-        assert attempt.allowance_ms + planned.reserve_ms + planned.margin_ms == pytest.approx(remaining_ms)
-    assert 0 <= planned.reserve_ms <= max(share * (remaining_ms - margin), 25)
+        assert attempt.allowance_ms + made.reserve_ms + made.margin_ms == pytest.approx(remaining_ms)
+    assert 0 <= made.reserve_ms <= max(share * (remaining_ms - margin), 25)
 
 
 def test_the_same_input_gives_the_same_plan() -> None:

@@ -8,8 +8,11 @@ import pytest
 
 from tandem.call import Call
 from tandem.errors import BackendUnavailable, InternalError, OutOfMemory
-from tandem.orchestrator.attempts import Attempts, Backends, Record, Result
+from tandem.orchestrator.attempts import Attempts, Backends, Question, Result
+from tandem.orchestrator.live import LiveModels
 from tandem.orchestrator.planning import Planner
+from tandem.orchestrator.record import Record
+from tandem.orchestrator.retry_budget import RetryBudget
 from tandem.orchestrator.vote import Vote
 from tandem.v1 import types_pb2
 from tests.fakes.calls import call, question
@@ -33,13 +36,13 @@ class Ensemble:
         self.r1, self.pro = ScriptedInference(r1), ScriptedInference(pro)
         self.fusion = fusion or FakeFusion()
         self.call = asked or call()
-        self.record = Record()
-        remaining_ms = self.call.remaining() * 1000
-        self.plan, _ = Planner(CATALOGUE, policy({"strategy": "ensemble"})).plan(
-            question(), signals(), "anonymous", remaining_ms
-        )
-        backends = Backends({"r1": self.r1, "pro": self.pro}, CATALOGUE, 2)
-        attempts = Attempts(question(), self.plan, self.call, backends, self.record)
+        self.record = Record(self.call, CATALOGUE)
+        decides = policy({"strategy": "ensemble"})
+        live = LiveModels(CATALOGUE, decides)
+        self.plan = Planner(CATALOGUE, decides, live).plan(question(), signals(), self.call).plan
+        backends = Backends({"r1": self.r1, "pro": self.pro}, CATALOGUE, live, RetryBudget(0.1), 2)
+        asked = Question(question(), self.plan, self.call, prompt_tokens=10)
+        attempts = Attempts(asked, backends, self.record, buffered=True)
         self.vote = Vote(attempts, self.record, self.fusion)
 
     async def run(self, found: types_pb2.Signals | None = None) -> Result:

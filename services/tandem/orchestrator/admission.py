@@ -1,0 +1,177 @@
+"""Who may use a model next: earliest deadline first, nobody waits for ever, and what cannot be in time is told early.
+
+A request that would have to wait for too long takes the place of one that loses less by another model's answer, or is
+refused at once, so that what is left of its time can be used elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left, insort
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from tandem.clock import now
+from tandem.errors import Details, Overloaded
+from tandem.orchestrator.limit import ConcurrencyLimit
+
+HOLD_SHARE: Final = 0.1
+"""How much the newest attempt counts in the mean time that a place is held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a request needs of a place."""
+
+    deadline: float
+    """When the request must be answered, on the clock of `tandem.clock`: the earliest is served first."""
+    latest_start: float
+    """When the attempt must start, else it is refused."""
+    loss: float = float("inf")
+    """What is lost when another model answers instead; infinite if none can."""
+
+
+@dataclass(slots=True, order=True)
+class _Waiting:
+    """A request that waits; in the order in which they are served."""
+
+    deadline: float
+    number: int
+    claim: Claim = field(compare=False)
+    since: float = field(compare=False)
+    turn: asyncio.Future[None] = field(compare=False)
+
+
+class Admission:
+    """The places of one model.
+
+    Args:
+        name: for messages.
+        limit: how many there are.
+        hold_ms: how long one is held at first; learned from then on.
+        starvation_ms: who waits longer than this comes before all others.
+        most_waiting: more are refused at once.
+    """
+
+    def __init__(
+        self, name: str, limit: ConcurrencyLimit, hold_ms: float, starvation_ms: float, most_waiting: int
+    ) -> None:
+        self._name = name
+        self._limit = limit
+        self._hold_ms = hold_ms
+        self._starvation = starvation_ms / 1000.0
+        self._most_waiting = most_waiting
+        self._by_deadline: list[_Waiting] = []
+        self._by_arrival: OrderedDict[int, _Waiting] = OrderedDict()
+        self._arrivals = 0
+        self.in_flight = 0
+        """Attempts under way."""
+        self.shed = 0
+        """Requests that were refused since the start."""
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait."""
+        return len(self._by_deadline)
+
+    def wait_ms(self, deadline: float) -> float:
+        """Return how long a request with this deadline is expected to wait for a place, in milliseconds."""
+        limit = self._limit.value
+        ahead = bisect_left(self._by_deadline, deadline, key=lambda entry: entry.deadline)
+        return max(0, ahead + 1 + self.in_flight - limit) * self._hold_ms / limit
+
+    @asynccontextmanager
+    async def place(self, claim: Callable[[], Claim]) -> AsyncIterator[float]:
+        """Hold a place while the context is open; give how long it was waited for, in milliseconds.
+
+        `claim` is asked only if there is no place free.
+
+        Raises:
+            Overloaded: no place becomes free in time.
+        """
+        began = now()
+        if self.waiting or self.in_flight >= self._limit.value:
+            await self._wait(claim())
+        else:
+            self.in_flight += 1
+        started = now()
+        try:
+            yield (started - began) * 1000.0
+        finally:
+            self.in_flight -= 1
+            self._hold_ms += HOLD_SHARE * ((now() - started) * 1000.0 - self._hold_ms)
+            self._serve()
+
+    async def _wait(self, claim: Claim) -> None:
+        self._make_room(claim)
+        entry = self._enqueue(claim)
+        # The limit may have grown since the last place became free.
+        self._serve()
+        try:
+            async with asyncio.timeout_at(claim.latest_start):
+                await entry.turn
+        except BaseException as error:
+            self._give_up(entry)
+            if isinstance(error, TimeoutError):
+                raise self._refusal(claim) from None
+            raise
+
+    def _make_room(self, claim: Claim) -> None:
+        """Refuse the claim, or whoever loses least, if it would wait too long."""
+        while (full := self.waiting >= self._most_waiting) or self._too_late(claim):
+            ahead = self._by_deadline if full else self._before(claim.deadline)
+            least = min(ahead, key=lambda entry: entry.claim.loss, default=None)
+            if least is None or least.claim.loss >= claim.loss:
+                raise self._refusal(claim)
+            self._dequeue(least)
+            least.turn.set_exception(self._refusal(least.claim))
+
+    def _too_late(self, claim: Claim) -> bool:
+        return now() + self.wait_ms(claim.deadline) / 1000.0 > claim.latest_start
+
+    def _before(self, deadline: float) -> list[_Waiting]:
+        return self._by_deadline[: bisect_left(self._by_deadline, deadline, key=lambda entry: entry.deadline)]
+
+    def _enqueue(self, claim: Claim) -> _Waiting:
+        self._arrivals += 1
+        turn = asyncio.get_running_loop().create_future()
+        entry = _Waiting(claim.deadline, self._arrivals, claim, now(), turn)
+        insort(self._by_deadline, entry)
+        self._by_arrival[entry.number] = entry
+        return entry
+
+    def _dequeue(self, entry: _Waiting) -> None:
+        del self._by_arrival[entry.number]
+        del self._by_deadline[bisect_left(self._by_deadline, entry)]
+
+    def _serve(self) -> None:
+        """Give free places to those who are next."""
+        while self._by_deadline and self.in_flight < self._limit.value:
+            entry = self._next()
+            self._dequeue(entry)
+            self.in_flight += 1
+            entry.turn.set_result(None)
+
+    def _next(self) -> _Waiting:
+        oldest = next(iter(self._by_arrival.values()))
+        return oldest if now() - oldest.since > self._starvation else self._by_deadline[0]
+
+    def _give_up(self, entry: _Waiting) -> None:
+        """Leave the queue, or give the place back that came too late."""
+        if entry.number in self._by_arrival:
+            self._dequeue(entry)
+        elif not entry.turn.cancelled() and entry.turn.exception() is None:
+            self.in_flight -= 1
+            self._serve()
+
+    def _refusal(self, claim: Claim) -> Overloaded:
+        self.shed += 1
+        wait_seconds = self.wait_ms(claim.deadline) / 1000.0
+        return Overloaded(
+            f"{self._name} has {self.in_flight} requests under way and {self.waiting} waiting, so that this one would "
+            f"start in {wait_seconds:.1f} s, too late for its deadline; retry later or grant more time",
+            Details(retry_after_seconds=max(0.1, wait_seconds)),
+        )

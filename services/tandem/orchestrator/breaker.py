@@ -1,0 +1,99 @@
+"""Keeps requests off a model that is sick, and finds out carefully when it is well again.
+
+Closed: all requests go to it. After failures in a row, or when half of the recent attempts failed, it opens: no request
+goes to it for a pause. Then it is half open: one request at a time tries it. Several successes in a row close it, one
+failure opens it again for twice the pause.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from tandem.clock import now
+from tandem.orchestrator.policy import BreakerPolicy
+from tandem.v1 import types_pb2
+
+RECENT: Final = 20
+"""Attempts over which the share of failures is taken."""
+SICK_SHARE: Final = 0.5
+
+CLOSED = types_pb2.BREAKER_STATE_CLOSED
+HALF_OPEN = types_pb2.BREAKER_STATE_HALF_OPEN
+OPEN = types_pb2.BREAKER_STATE_OPEN
+
+
+class Breaker:
+    """The breaker of one variant."""
+
+    def __init__(self, policy: BreakerPolicy) -> None:
+        self._policy = policy
+        self._recent: deque[bool] = deque(maxlen=RECENT)
+        self._in_a_row = 0
+        self._state = CLOSED
+        self._pause_ms = policy.pause_ms
+        self._open_until = 0.0
+        self._probing = False
+        self.cause: types_pb2.AttemptOutcome.ValueType = types_pb2.ATTEMPT_OUTCOME_UNSPECIFIED
+        """How the model failed last."""
+
+    @property
+    def state(self) -> types_pb2.BreakerState.ValueType:
+        """Whether requests are sent to the model."""
+        if self._state == OPEN and now() >= self._open_until:
+            self._state, self._in_a_row, self._probing = HALF_OPEN, 0, False
+        return self._state
+
+    @property
+    def admits(self) -> bool:
+        """Whether a further request may be sent now."""
+        return self.state == CLOSED or (self._state == HALF_OPEN and not self._probing)
+
+    def enter(self) -> None:
+        """Note that an attempt starts."""
+        self._probing = self.state == HALF_OPEN
+
+    def succeeded(self) -> None:
+        """Note that an attempt got an answer."""
+        self._probing = False
+        if self._state == HALF_OPEN:
+            self._in_a_row += 1
+            if self._in_a_row >= self._policy.probes:
+                self._close()
+        elif self._state == CLOSED:
+            self._in_a_row = 0
+            self._recent.append(True)
+
+    def failed(self, cause: types_pb2.AttemptOutcome.ValueType) -> None:
+        """Note that an attempt failed in a way that says something about the model."""
+        self._probing = False
+        self.cause = cause
+        if self._state == HALF_OPEN:
+            self._pause_ms = min(2 * self._pause_ms, self._policy.longest_pause_ms)
+            self._open()
+        elif self._state == CLOSED:
+            self._in_a_row += 1
+            self._recent.append(False)
+            if self._is_sick():
+                self._open()
+
+    def left(self) -> None:
+        """Note that an attempt ended in a way that says nothing about the model."""
+        self._probing = False
+
+    def _is_sick(self) -> bool:
+        failures = self._recent.count(False)
+        share = failures / len(self._recent)
+        return self._in_a_row >= self._policy.failures or (
+            failures >= self._policy.failures and len(self._recent) == RECENT and share >= SICK_SHARE
+        )
+
+    def _open(self) -> None:
+        self._state = OPEN
+        self._open_until = now() + self._pause_ms / 1000.0
+
+    def _close(self) -> None:
+        self._state = CLOSED
+        self._in_a_row = 0
+        self._pause_ms = self._policy.pause_ms
+        self._recent.clear()

@@ -1,0 +1,78 @@
+"""What is known of every model now: how fast it is, how much it bears, whether it is well. All of it can be rebuilt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from tandem.catalogue import Catalogue, Variant
+from tandem.orchestrator.admission import Admission
+from tandem.orchestrator.breaker import Breaker
+from tandem.orchestrator.latency import LatencyModel
+from tandem.orchestrator.limit import ConcurrencyLimit
+from tandem.orchestrator.policy import Policy
+from tandem.v1 import types_pb2
+
+EXPECTED_TOKENS: Final = 128
+"""Length of an answer from which it follows how long a place is held, as long as nothing is known."""
+P95: Final = 0.95
+P99: Final = 0.99
+
+
+class LiveModel:
+    """One variant: its speed, its places, its breaker."""
+
+    def __init__(self, target: types_pb2.Target, variant: Variant, policy: Policy) -> None:
+        self.target = target
+        self.latency = LatencyModel(variant.latency)
+        self.limit = ConcurrencyLimit(variant.concurrency, policy.overload.window_ms / 1000.0)
+        self.breaker = Breaker(policy.breaker)
+        self.admission = Admission(
+            f"{target.tier}/{target.variant}",
+            self.limit,
+            variant.latency.ttft_ms + EXPECTED_TOKENS * variant.latency.tpot_ms,
+            policy.overload.starvation_ms,
+            policy.overload.most_waiting,
+        )
+        self._hang = policy.hang
+
+    def patience_ms(self, prompt_tokens: int) -> float:
+        """Return how long a first token is waited for before the attempt counts as hung."""
+        usual = self.latency.ttft_ms(P99, prompt_tokens)
+        return max(self._hang.first_token_ms, self._hang.first_token_factor * usual)
+
+    def gap_ms(self) -> float:
+        """Return how long the next token is waited for before the attempt counts as hung."""
+        return max(self._hang.gap_ms, self._hang.gap_factor * self.latency.tpot_ms(P99))
+
+    def state(self, prompt_tokens: int, deadline: float) -> types_pb2.ModelState:
+        """Return what is known, in the words of the contract."""
+        return types_pb2.ModelState(
+            target=self.target,
+            ttft_p95_ms=self.latency.ttft_ms(P95, prompt_tokens),
+            tpot_p95_ms=self.latency.tpot_ms(P95),
+            observations=self.latency.observations,
+            limit=self.limit.value,
+            in_flight=self.admission.in_flight,
+            queued=self.admission.waiting,
+            queue_ms=self.admission.wait_ms(deadline),
+            breaker=self.breaker.state,
+        )
+
+
+class LiveModels:
+    """All variants of a catalogue."""
+
+    def __init__(self, catalogue: Catalogue, policy: Policy) -> None:
+        self._models = {
+            (tier, variant): LiveModel(types_pb2.Target(tier=tier, variant=variant), found, policy)
+            for tier, entry in catalogue.tiers.items()
+            for variant, found in entry.variants.items()
+        }
+
+    def __iter__(self) -> Iterator[LiveModel]:
+        return iter(self._models.values())
+
+    def of(self, target: types_pb2.Target) -> LiveModel:
+        """Return the model that a complete target names."""
+        return self._models[target.tier, target.variant]

@@ -1,0 +1,37 @@
+"""Bounds what is tried in vain: when everything fails, trying again only adds to the load.
+
+Every request adds a part of a further attempt; every further attempt that fails takes a whole one. An attempt that
+answers takes nothing: falling back to a model that is well is what fallbacks are for.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+RESERVE: Final = 10.0
+"""Further attempts in vain that are granted before any request has paid for them."""
+
+
+class RetryBudget:
+    """The budget of one orchestrator.
+
+    Args:
+        ratio: part of a further attempt that a request adds, above 0.
+    """
+
+    def __init__(self, ratio: float) -> None:
+        self._ratio = ratio
+        self._balance = RESERVE
+
+    @property
+    def allows(self) -> bool:
+        """Whether a further attempt may be made."""
+        return self._balance > 0.0
+
+    def request(self) -> None:
+        """Note that a request came."""
+        self._balance = min(RESERVE, self._balance + self._ratio)
+
+    def in_vain(self) -> None:
+        """Note that a further attempt failed."""
+        self._balance -= 1.0

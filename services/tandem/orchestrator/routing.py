@@ -1,0 +1,190 @@
+"""Which models a request gets, and why: signals, policy, entitlement, what can read the request, who is well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tandem.catalogue import Catalogue
+from tandem.errors import ModalityUnsupported, StrategyUnsupported, TierNotEntitled
+from tandem.modality import modalities, name_of
+from tandem.orchestrator.live import LiveModels
+from tandem.orchestrator.policy import Policy, parse_target
+from tandem.orchestrator.record import CAUSES
+from tandem.v1 import orchestrator_pb2, types_pb2
+
+# Probabilities travel as 32-bit floats: 0.7 arrives as 0.69999999.
+_FLOAT32: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What every request is routed by."""
+
+    catalogue: Catalogue
+    policy: Policy
+    live: LiveModels
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What one request brings."""
+
+    request: orchestrator_pb2.GenerateRequest
+    """The question; valid by its contract."""
+    signals: types_pb2.Signals | None
+    """What the classifier found, or None if it was late or broken."""
+    tenant: str
+    cheap_only: str = ""
+    """Why the tenant's budget allows the cheap tier only. Empty: it does not."""
+
+
+class Route:
+    """The choice of models for one request, with the reasons it leaves behind."""
+
+    def __init__(self, known: Known, ask: Ask) -> None:
+        self._catalogue, self._policy, self._live = known.catalogue, known.policy, known.live
+        self._request, self._signals, self._tenant = ask.request, ask.signals, ask.tenant
+        self._cheap_only = ask.cheap_only
+        self._needed = modalities(ask.request.messages)
+        self.allowed = (self._policy.routing.cheap,) if ask.cheap_only else self._policy.tiers_of(ask.tenant)
+        self.reasons: list[str] = []
+        self.degradations: list[types_pb2.Degradation] = []
+
+    def strategy(self) -> types_pb2.Strategy.ValueType:
+        """Return the strategy; asking for a tier is asking for one tier."""
+        asked = self._request.strategy
+        if asked in (types_pb2.STRATEGY_CASCADE, types_pb2.STRATEGY_SHADOW):
+            name = types_pb2.Strategy.Name(asked).removeprefix("STRATEGY_").lower()
+            raise StrategyUnsupported(
+                f"strategy {name} is not offered by this deployment; use route or ensemble"
+            )
+        if self._request.tier:
+            return types_pb2.STRATEGY_ROUTE
+        return asked or types_pb2.Strategy.Value(f"STRATEGY_{self._policy.strategy.upper()}")
+
+    def targets(
+        self, strategy: types_pb2.Strategy.ValueType, fallbacks: Sequence[types_pb2.PlannedFallback]
+    ) -> list[types_pb2.Target]:
+        """Return the models that start without a failure; `fallbacks` tell who stands in for one that is sick."""
+        if self._request.tier:
+            return [self._well(self._asked_target(), fallbacks)]
+        if strategy == types_pb2.STRATEGY_ENSEMBLE:
+            return self._voices()
+        chosen = self._first_variant(self._readable(self._entitled(self._wanted_tier())))
+        return [self._well(chosen, fallbacks)]
+
+    def usable(self) -> set[str]:
+        """Return the tiers that the tenant may use and that can read the request."""
+        return {tier for tier in self.allowed if self._reads(tier)}
+
+    def _asked_target(self) -> types_pb2.Target:
+        tier, variant = self._request.tier, self._request.variant
+        self._catalogue.variant(tier, variant)
+        entitled = self._policy.tiers_of(self._tenant)
+        if tier not in entitled:
+            raise TierNotEntitled(
+                f"tenant {self._tenant} may not use tier {tier}; it may use {', '.join(entitled)}"
+            )
+        if tier not in self.allowed:
+            return self._first_variant(self._readable(self._entitled(tier)))
+        if not self._reads(tier):
+            raise self._unreadable([tier])
+        self.reasons.append(f"the client asked for tier {tier}")
+        return self._target(f"{tier}/{variant}" if variant else tier)
+
+    def _wanted_tier(self) -> str:
+        routing = self._policy.routing
+        if self._signals is None:
+            self.reasons.append(f"no signals: the policy's default is {routing.undecided}")
+            return routing.undecided
+        probability = self._signals.r1_suffices.value
+        suffices = probability >= routing.threshold - _FLOAT32
+        comparison = "≥" if suffices else "<"
+        self.reasons.append(
+            f"{routing.cheap} suffices: {probability:.2f} {comparison} threshold {routing.threshold:.2f}"
+        )
+        self.reasons.extend(self._signals.reasons)
+        return routing.cheap if suffices else routing.strong
+
+    def _entitled(self, tier: str) -> str:
+        if tier in self.allowed:
+            return tier
+        instead = self.allowed[0]
+        if self._cheap_only:
+            reason, detail = types_pb2.DEGRADATION_REASON_BUDGET, f"{self._cheap_only}; {instead} answers"
+        else:
+            reason = types_pb2.DEGRADATION_REASON_NOT_ENTITLED
+            detail = f"tenant {self._tenant} may not use tier {tier}; {instead} answers"
+        self._degrade(reason, self._first_variant(tier), self._first_variant(instead), detail)
+        return instead
+
+    def _readable(self, tier: str) -> str:
+        if self._reads(tier):
+            return tier
+        able = [name for name in self.allowed if self._reads(name)]
+        if not able:
+            raise self._unreadable(self.allowed)
+        self.reasons.append(f"{tier} cannot read every part of the request")
+        return able[0]
+
+    def _well(
+        self, target: types_pb2.Target, fallbacks: Sequence[types_pb2.PlannedFallback]
+    ) -> types_pb2.Target:
+        """Return the target, or who stands in for it while its breaker keeps requests off."""
+        breaker = self._live.of(target).breaker
+        if breaker.admits:
+            return target
+        for row in fallbacks:
+            stands_in = row.on == breaker.cause and row.from_tier == target.tier and row.target != target
+            if stands_in and self._live.of(row.target).breaker.admits:
+                detail = (
+                    f"{target.tier}/{target.variant} has failed too often and gets no requests for a while"
+                )
+                self._degrade(CAUSES[breaker.cause], target, row.target, detail)
+                return row.target
+        return target
+
+    def _voices(self) -> list[types_pb2.Target]:
+        targets = [self._target(name) for name in self._policy.ensemble.targets]
+        voices = [t for t in targets if t.tier in self.allowed and self._reads(t.tier)]
+        if not voices:
+            voices = [self._first_variant(self._readable(self.allowed[0]))]
+        for tier in dict.fromkeys(target.tier for target in targets):
+            if tier not in self.allowed:
+                self._entitled(tier)
+        self.reasons.append(f"an ensemble of {len(voices)}")
+        return voices
+
+    def _reads(self, tier: str) -> bool:
+        return all(modality in self._catalogue.tier(tier).modalities for modality in self._needed)
+
+    def _unreadable(self, tiers: Sequence[str]) -> ModalityUnsupported:
+        readable = {
+            name: ", ".join(name_of(m) for m in self._catalogue.tier(name).modalities) for name in tiers
+        }
+        needed = ", ".join(name_of(m) for m in self._needed)
+        listed = "; ".join(f"{name} reads {words}" for name, words in readable.items())
+        return ModalityUnsupported(
+            f"no tier that may answer can read {needed}: {listed}; send only such parts"
+        )
+
+    def _target(self, name: str) -> types_pb2.Target:
+        target = parse_target(name)
+        return target if target.variant else self._first_variant(target.tier)
+
+    def _first_variant(self, tier: str) -> types_pb2.Target:
+        return types_pb2.Target(tier=tier, variant=self._catalogue.tier(tier).default_variant)
+
+    def _degrade(
+        self,
+        reason: types_pb2.DegradationReason.ValueType,
+        planned: types_pb2.Target,
+        instead: types_pb2.Target,
+        detail: str,
+    ) -> None:
+        self.reasons.append(detail)
+        self.degradations.append(
+            types_pb2.Degradation(reason=reason, from_target=planned, to_target=instead, detail=detail)
+        )
