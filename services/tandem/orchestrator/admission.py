@@ -7,7 +7,7 @@ refused at once, so that what is left of its time can be used elsewhere.
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -80,7 +80,7 @@ class Admission:
     def wait_ms(self, deadline: float) -> float:
         """Return how long a request with this deadline is expected to wait for a place, in milliseconds."""
         limit = self._limit.value
-        ahead = bisect_left(self._by_deadline, deadline, key=lambda entry: entry.deadline)
+        ahead = bisect_right(self._by_deadline, deadline, key=lambda entry: entry.deadline)
         return max(0, ahead + 1 + self.in_flight - limit) * self._hold_ms / limit
 
     @asynccontextmanager
@@ -133,7 +133,9 @@ class Admission:
         return now() + self.wait_ms(claim.deadline) / 1000.0 > claim.latest_start
 
     def _before(self, deadline: float) -> list[_Waiting]:
-        return self._by_deadline[: bisect_left(self._by_deadline, deadline, key=lambda entry: entry.deadline)]
+        return self._by_deadline[
+            : bisect_right(self._by_deadline, deadline, key=lambda entry: entry.deadline)
+        ]
 
     def _enqueue(self, claim: Claim) -> _Waiting:
         self._arrivals += 1

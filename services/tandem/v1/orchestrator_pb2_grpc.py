@@ -93,7 +93,7 @@ class OrchestratorServiceServicer:
         Not idempotent.
 
         An invalid item is answered in its result, too. An item that is sent again in the same call is answered once; the
-        same index with another question, or more than 1,000,000 items, ends the call with INVALID_ARGUMENT.
+        same index with another question, or more than 100,000 items, ends the call with INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -66,7 +66,7 @@ class OrchestratorServiceStub:
     Not idempotent.
 
     An invalid item is answered in its result, too. An item that is sent again in the same call is answered once; the
-    same index with another question, or more than 1,000,000 items, ends the call with INVALID_ARGUMENT.
+    same index with another question, or more than 100,000 items, ends the call with INVALID_ARGUMENT.
     """
     Explain: _grpc.UnaryUnaryMultiCallable[_orchestrator_pb2.ExplainRequest, _orchestrator_pb2.ExplainResponse]
     """Tells the plan without running it. Idempotent.
@@ -102,7 +102,7 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     Not idempotent.
 
     An invalid item is answered in its result, too. An item that is sent again in the same call is answered once; the
-    same index with another question, or more than 1,000,000 items, ends the call with INVALID_ARGUMENT.
+    same index with another question, or more than 100,000 items, ends the call with INVALID_ARGUMENT.
     """
     Explain: _aio.UnaryUnaryMultiCallable[_orchestrator_pb2.ExplainRequest, _orchestrator_pb2.ExplainResponse]  # type: ignore[assignment]
     """Tells the plan without running it. Idempotent.
@@ -153,7 +153,7 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         Not idempotent.
 
         An invalid item is answered in its result, too. An item that is sent again in the same call is answered once; the
-        same index with another question, or more than 1,000,000 items, ends the call with INVALID_ARGUMENT.
+        same index with another question, or more than 100,000 items, ends the call with INVALID_ARGUMENT.
         """
 
     @_abc_1.abstractmethod

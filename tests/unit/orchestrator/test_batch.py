@@ -10,15 +10,17 @@ from contextlib import aclosing
 import pytest
 
 from tandem.call import Call
+from tandem.clock import now
 from tandem.errors import BackendError, InvalidRequest
+from tandem.orchestrator import batch as batches
 from tandem.orchestrator.answer import Orchestrator, Services
 from tandem.orchestrator.batch import IN_FLIGHT, Batch, Item, ItemResult
 from tandem.serving.validation import validate
-from tandem.v1 import inference_pb2, orchestrator_pb2
+from tandem.v1 import classifier_pb2, inference_pb2, orchestrator_pb2
 from tests.fakes.calls import call, question
 from tests.fakes.documents import catalogue, policy
 from tests.fakes.inference import Piece, ScriptedInference, saying
-from tests.fakes.services import FakeClassifier, FakeFusion
+from tests.fakes.services import FakeClassifier, FakeFusion, signals
 
 pytestmark = pytest.mark.virtual_time
 
@@ -135,10 +137,57 @@ async def test_an_invalid_item_is_answered_in_its_result(bad: Item) -> None:
     assert found[0].answer.text == "ok"
 
 
-async def test_an_index_used_twice_ends_the_call() -> None:
-    with pytest.raises(InvalidRequest, match="index 4 is used twice") as caught:
-        await results(Tier(), Items(item(4), item(4)))
+async def test_an_index_used_for_two_questions_ends_the_call() -> None:
+    with pytest.raises(InvalidRequest, match="index 4 is used for two questions") as caught:
+        await results(Tier(), Items(item(4), item(4, "other")))
     assert caught.value.details.violations[0].field == "index"
+
+
+async def test_an_item_that_is_sent_again_is_answered_once() -> None:
+    tier = Tier()
+    found = await results(tier, Items(item(4), item(5), item(4), item(5), item(4)))
+    assert sorted(result.index for result in found) == [4, 5]
+    assert len(tier.requests) == 2
+
+
+async def test_the_number_of_items_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "MOST_ITEMS", 3)
+    assert len(await results(Tier(), Items(*map(item, range(3)), item(2)))) == 3
+    with pytest.raises(InvalidRequest, match="more than 3 items"):
+        await results(Tier(), Items(*map(item, range(4))))
+
+
+class Sorted(FakeClassifier):
+    """Finds that everything but `hard` is simple."""
+
+    async def classify(
+        self, request: classifier_pb2.ClassifyRequest, call: Call
+    ) -> classifier_pb2.ClassifyResponse:
+        hard = request.messages[0].parts[0].text == "hard"
+        return classifier_pb2.ClassifyResponse(signals=signals(0.1 if hard else 0.9))
+
+
+async def test_simple_and_complex_items_run_side_by_side_as_many_as_the_tiers_bear() -> None:
+    """All complex ones come first: they must not keep the cheap tier from working."""
+    r1, pro = ScriptedInference(saying("quick")), ScriptedInference(saying("thorough"))
+    r1.token_seconds = pro.token_seconds = 1.0
+    services = Services(Sorted(), FakeFusion(), {"r1": r1, "pro": pro})
+    changes = {"tiers.pro.variants.bf16.concurrency": 8, "tiers.r1.variants.fp16.concurrency": 32}
+    orchestrator = Orchestrator(services, catalogue(changes), policy({"cache.entries": 0}))
+    items = [item(index, "hard" if index < 40 else f"easy {index}") for index in range(200)]
+    found = [r async for r in Batch(orchestrator, validate).run(aiter(Items(*items)), call(seconds=60))]
+    assert len(found) == 200
+    assert (r1.most_running, pro.most_running) == (32, 8)
+    # 160 simple ones, 32 at a time, and 40 complex ones, 8 at a time: five rounds of two seconds for both
+    assert now() == pytest.approx(10.0)
+
+
+async def test_large_items_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "IN_FLIGHT_BYTES", 1000)
+    tier = Tier()
+    found = await results(tier, Items(*(item(index, "x" * 400) for index in range(6)), item(9, "x" * 5000)))
+    assert len(found) == 7
+    assert tier.most_running == 2
 
 
 async def test_work_in_flight_is_bounded_by_what_the_client_reads() -> None:
@@ -174,7 +223,7 @@ async def test_leaving_a_failed_batch_early_leaves_no_unheard_error() -> None:
     async def items() -> AsyncIterator[Item]:
         yield item(1)
         await delivered.wait()
-        yield item(1)
+        yield item(1, "another question")
 
     async with aclosing(batch(Tier()).run(items(), call())) as found:
         await anext(found)
