@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Final
 
 from tandem.call import Call
 from tandem.catalogue import Catalogue
@@ -13,7 +14,7 @@ from tandem.errors import BackendUnavailable, DeadlineExceeded, TandemError
 from tandem.orchestrator.admission import Claim
 from tandem.orchestrator.fallback import Fallbacks
 from tandem.orchestrator.joined import Joined
-from tandem.orchestrator.live import P99, LiveModel, LiveModels
+from tandem.orchestrator.live import P95, P99, LiveModel, LiveModels
 from tandem.orchestrator.record import Record, outcome_of
 from tandem.orchestrator.retry_budget import RetryBudget
 from tandem.orchestrator.watchdog import Limits, Watchdog
@@ -23,6 +24,8 @@ from tandem.v1 import inference_pb2, orchestrator_pb2, types_pb2
 Event = orchestrator_pb2.StreamGenerateResponse
 TIMEOUT = types_pb2.ATTEMPT_OUTCOME_TIMEOUT
 OVERLOADED = types_pb2.ATTEMPT_OUTCOME_OVERLOADED
+SLOW: Final = 2.0
+"""So many times what a token takes in 95 of 100 attempts is a pace at which another model is better."""
 
 
 @dataclass(slots=True)
@@ -145,7 +148,7 @@ class Attempts:
             model.breaker.enter()
             attempt = result.attempt = self._record.open(planned, queued_ms)
             result.joined.attempt(self._stops(planned), self._is_cut_short(planned, result.joined))
-            watch = self._watchdog(planned, model)
+            watch = self._watchdog(planned, model, result)
             try:
                 async with aclosing(self._exchange(planned, result, watch)) as events:
                     async for event in events:
@@ -206,7 +209,7 @@ class Attempts:
         loss = max(0.0, self._question.expected_gain)
         return Claim(self._call.deadline, max(now(), self._end - reserved_ms / 1000.0), loss)
 
-    def _watchdog(self, planned: types_pb2.PlannedAttempt, model: LiveModel) -> Watchdog:
+    def _watchdog(self, planned: types_pb2.PlannedAttempt, model: LiveModel, result: Result) -> Watchdog:
         fallback = planned.purpose == types_pb2.ATTEMPT_PURPOSE_FALLBACK
         vote = planned.purpose == types_pb2.ATTEMPT_PURPOSE_VOTE
         limits = Limits(
@@ -220,7 +223,16 @@ class Attempts:
             _name(planned.target),
             limits,
             lambda: vote or self._fallbacks.after(planned, TIMEOUT) is not None,
+            lambda: not vote and self._goes_well(model, result),
         )
+
+    def _goes_well(self, model: LiveModel, result: Result) -> bool:
+        """Whether the running attempt writes its answer about as fast as the model usually does."""
+        attempt = result.attempt
+        if not result.joined.has_text:
+            return False
+        writing_ms = self._call.elapsed_ms() - attempt.started_ms - attempt.ttft_ms
+        return writing_ms <= SLOW * model.latency.tpot_ms(P95) * attempt.usage.output_tokens
 
     def _learn(
         self,

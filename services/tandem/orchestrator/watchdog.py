@@ -1,6 +1,7 @@
 """Ends an attempt that is silent for too long, or that has used up its allowance.
 
-While nobody could answer instead, an attempt may go on until the request itself must end.
+It may go on until the request itself must end while nobody could answer instead, and when its allowance ends while it
+writes at its usual pace: another model would have to read the prompt again, to write no more in the time that is left.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Limits:
     """When an attempt counts as failed; times on the clock of `tandem.clock`."""
 
     allowance_end: float
-    """When it must end if another model can answer."""
+    """When it must end if another model can answer better."""
     end: float
     """When it must end in any case."""
     patience: float
@@ -40,14 +41,18 @@ class Watchdog:
         name: of the model, for messages.
         limits: when it has failed.
         replaceable: tells whether another model could answer now.
+        going_well: tells whether the attempt writes its answer at the model's usual pace.
     """
 
-    def __init__(self, name: str, limits: Limits, replaceable: Callable[[], bool]) -> None:
+    def __init__(
+        self, name: str, limits: Limits, replaceable: Callable[[], bool], going_well: Callable[[], bool]
+    ) -> None:
         self._name = name
         self._allowance_end = min(limits.allowance_end, limits.end)
         self._end = limits.end
         self._gap = limits.gap
         self._replaceable = replaceable
+        self._going_well = going_well
         self.hung = False
         """Whether the attempt was given up for its silence."""
         self._silent_for = limits.patience
@@ -97,6 +102,9 @@ class Watchdog:
     def _look(self) -> None:
         """Look whether a limit is reached, now that one may be."""
         if now() < self._limit():
+            self._arm(self._limit())
+        elif now() < min(self._end, self._silent_until) and self._going_well():
+            self._allowance_end = self._end
             self._arm(self._limit())
         elif now() < self._end and not self._replaceable():
             self._silent_until = self._allowance_end = self._end

@@ -337,6 +337,17 @@ async def test_no_attempt_may_outlive_the_deadline() -> None:
     assert tried.r1.calls[0].deadline <= tried.call.deadline - 0.01
 
 
+@pytest.mark.parametrize(("token_ms", "outcomes"), [(15, ["ANSWERED"]), (50, ["TIMEOUT", "ANSWERED"])])
+async def test_what_goes_well_when_its_allowance_ends_goes_on(token_ms: int, outcomes: list[str]) -> None:
+    """A token of r1 takes 10 ms. At a pace of 15 it goes on beyond its 495 ms; at 50 another model does better."""
+    slow = ScriptedInference([*(text(f"w{n} ") for n in range(40)), *saying("end")], saying("fine"))
+    slow.token_seconds = token_ms / 1000
+    tried = Run(slow, ScriptedInference(saying("pro")), call(seconds=1.0))
+    await tried.answer()
+    assert tried.outcomes() == outcomes
+    assert tried.result.text.startswith("w0 w1 w2 ")
+
+
 async def test_what_nobody_can_replace_goes_on_to_the_end() -> None:
     """The allowance is over after 195 ms, but pro is away and int8 too: r1 gets what was reserved for them."""
     slow = [*(text(f"w{n} ") for n in range(30)), *saying("end")]

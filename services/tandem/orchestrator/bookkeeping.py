@@ -1,0 +1,128 @@
+"""Closes the books of requests that have ended: every token of every attempt, also of those that were cut off.
+
+An attempt that was cut off has made more tokens than arrived. Its engine is asked how many, in the background: nobody
+waits for it. Only then is the request charged to its tenant and written to the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from tandem.call import Call
+from tandem.catalogue import Catalogue
+from tandem.clock import now
+from tandem.errors import TandemError
+from tandem.ledger.entry import Entry, Ledger
+from tandem.orchestrator.budgets import Budgets, Verdict
+from tandem.protocols import Inference
+from tandem.v1 import inference_pb2, types_pb2
+
+SETTLE_SECONDS: Final = 30.0
+"""How long an engine's own count is waited for: an engine that died has to come back first."""
+DRAIN_SECONDS: Final = 5.0
+"""How long the last of them are waited for when the service stops."""
+AT_ONCE: Final = 64
+"""Most engines that are asked at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A request that has ended."""
+
+    answer: types_pb2.Answer
+    """The answer, or what is known of one that was not given; nothing of it changes any more."""
+    call: Call
+    method: str
+    """Name of the rpc."""
+    verdict: Verdict
+    """What the tenant's budget said at the beginning."""
+    reason: str = ""
+    """`ErrorInfo.reason` of the error that ended it. Empty: it was answered."""
+
+
+class Bookkeeper:
+    """Keeps the books of one orchestrator."""
+
+    def __init__(
+        self, tiers: Mapping[str, Inference], catalogue: Catalogue, ledger: Ledger, budgets: Budgets
+    ) -> None:
+        self._tiers = tiers
+        self._catalogue = catalogue
+        self._ledger = ledger
+        self._budgets = budgets
+        self._settling: set[asyncio.Task[None]] = set()
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    def close(self, ended: Ended) -> None:
+        """Close the books of a request; never waits and never fails."""
+        if all(attempt.usage_settled for attempt in ended.answer.attempts):
+            self._write(ended)
+            return
+        task = asyncio.create_task(self._settle(ended))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def drain(self) -> None:
+        """Wait for what is still being settled; what does not come in time is written as it arrived."""
+        if self._settling:
+            await asyncio.wait(self._settling, timeout=DRAIN_SECONDS)
+        for task in list(self._settling):
+            task.cancel()
+        await asyncio.gather(*self._settling, return_exceptions=True)
+
+    async def _settle(self, ended: Ended) -> None:
+        answer = types_pb2.Answer()
+        answer.CopyFrom(ended.answer)
+        try:
+            async with self._turns:
+                await asyncio.gather(
+                    *(
+                        self._settle_attempt(attempt, ended.call)
+                        for attempt in answer.attempts
+                        if not attempt.usage_settled
+                    )
+                )
+        finally:
+            _add_up(answer)
+            self._write(replace(ended, answer=answer))
+
+    async def _settle_attempt(self, attempt: types_pb2.Attempt, call: Call) -> None:
+        request = inference_pb2.SettleUsageRequest(variant=attempt.target.variant, attempt=attempt.index)
+        asked = now()
+        # The request's own deadline has nothing to do with it, and may be over.
+        patient = replace(call, deadline=asked + SETTLE_SECONDS, started=asked)
+        with suppress(TandemError):
+            response = await self._tiers[attempt.target.tier].settle_usage(request, patient)
+            attempt.usage.input_tokens = max(attempt.usage.input_tokens, response.usage.input_tokens)
+            attempt.usage.output_tokens = max(attempt.usage.output_tokens, response.usage.output_tokens)
+            attempt.usage_settled = response.settled
+            price = self._catalogue.tier(attempt.target.tier).price
+            attempt.cost_nano_usd = price.cost_nano_usd(
+                attempt.usage.input_tokens, attempt.usage.output_tokens
+            )
+
+    def _write(self, ended: Ended) -> None:
+        answer, call = ended.answer, ended.call
+        self._budgets.charge(ended.verdict, answer.usage, answer.cost_nano_usd)
+        self._ledger.write(
+            Entry(
+                answer=answer,
+                tenant=call.tenant,
+                started_at=datetime.now(UTC) - timedelta(seconds=now() - call.started),
+                deadline_ms=(call.deadline - call.started) * 1000.0,
+                method=ended.method,
+                reason=ended.reason,
+            )
+        )
+
+
+def _add_up(answer: types_pb2.Answer) -> None:
+    """Set the totals to the sums over all attempts."""
+    answer.usage.input_tokens = sum(attempt.usage.input_tokens for attempt in answer.attempts)
+    answer.usage.output_tokens = sum(attempt.usage.output_tokens for attempt in answer.attempts)
+    answer.cost_nano_usd = sum(attempt.cost_nano_usd for attempt in answer.attempts)
