@@ -95,14 +95,14 @@ def _request(entry: Entry, key: str, booked: Any) -> dict[str, Any]:
 
 
 def _signals(answer: types_pb2.Answer) -> dict[str, Any]:
-    signals, there = answer.signals, answer.HasField("signals")
+    signals = answer.signals
     return {
         "artifact_revision": signals.artifact_revision or None,
         "task": _TASK.get(signals.task.value),
         "domain": _DOMAIN.get(signals.domain.value),
         "language": signals.language.value or None,
-        "complexity": _number(signals.complexity.value) if there else None,
-        "r1_suffices": _number(signals.r1_suffices.value) if there else None,
+        "complexity": _number(signals.complexity.value) if signals.HasField("complexity") else None,
+        "r1_suffices": _number(signals.r1_suffices.value) if signals.HasField("r1_suffices") else None,
     }
 
 
