@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from tandem.cli.fetch import fetch
+from tandem.cli.ledger import app as ledger_app
 from tandem.cli.policy import app as policy_app
 from tandem.embedded.source import DEFAULT_SOURCE
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(ledger_app, name="ledger")
 app.add_typer(policy_app, name="policy")
 app.command(name="fetch")(fetch)
 
