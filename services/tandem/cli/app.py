@@ -14,6 +14,7 @@ from tandem.cli.fetch import fetch
 from tandem.cli.ledger import app as ledger_app
 from tandem.cli.policy import app as policy_app
 from tandem.embedded.source import DEFAULT_SOURCE
+from tandem.state_folder import embedded_ledger
 
 app = typer.Typer(
     name="tandem",
@@ -62,6 +63,14 @@ TritonUrl = Annotated[
 Separate = Annotated[
     bool, typer.Option("--separate", help="Every service its own process, gRPC over loopback.")
 ]
+Ledger = Annotated[
+    str,
+    typer.Option(
+        default_factory=embedded_ledger,
+        show_default="ledger.sqlite in the state folder",
+        help="SQLAlchemy URL of the database that every attempt is booked in; none: nothing is.",
+    ),
+]
 Document = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, show_default=False)]
 
 
@@ -84,6 +93,7 @@ def serve(
 
 @app.command()
 def up(
+    ledger: Ledger,
     separate: Separate = False,
     listen: Listen = "127.0.0.1:50051",
     catalogue: Document = None,
@@ -107,6 +117,7 @@ def up(
         r1_model,
         pro_model,
         triton_url,
+        "" if ledger == "none" else ledger,
         log_format.value,
         log_level.value,
     )

@@ -13,6 +13,8 @@ from tandem.embedded.local import Models, local_system
 from tandem.embedded.progress import progress_on
 from tandem.embedded.system import System
 from tandem.embedded.triton import TritonStatus
+from tandem.ledger.errors import LedgerUnusable
+from tandem.ledger.opening import check_ledger
 from tandem.serving.server import StartError, stop_signal
 from tandem.telemetry.logs import LogFormat, LogLevel, configure, logger
 from tandem.yaml_document import DocumentError
@@ -31,6 +33,7 @@ class Options:
     r1_model: str
     pro_model: str
     triton_url: str | None
+    ledger: str
     log_format: LogFormat
     log_level: LogLevel
 
@@ -41,6 +44,7 @@ class Options:
             listen=self.listen,
             catalogue=self.catalogue or deploy_folder() / "catalogue.yaml",
             policy=self.policy or deploy_folder() / "policy.yaml",
+            ledger=self.ledger,
             log_format=self.log_format,
             log_level=self.log_level,
         )
@@ -59,6 +63,8 @@ async def run_up(options: Options) -> int:
     configure(options.log_format, options.log_level)
     models = Models(options.r1_model, options.pro_model)
     try:
+        # First: what is wrong with it is better known before minutes of fetching.
+        check_ledger(options.ledger)
         # Until the system has started, Ctrl-C cancels the start; afterwards it lets running requests finish.
         async with (
             local_system(options.system(), models, options.separate, progress_on(), log_status) as address,
@@ -71,7 +77,7 @@ async def run_up(options: Options) -> int:
             typer.echo("Ctrl-C stops it.", err=True)
             await stop.wait()
             typer.echo("Stopping: running requests get time to finish ...", err=True)
-    except (EmbeddedError, DocumentError, StartError) as error:
+    except (EmbeddedError, DocumentError, LedgerUnusable, StartError) as error:
         typer.echo(f"tandem up: {error}", err=True)
         return 1
     return 0
