@@ -14,7 +14,6 @@ from tandem.cli.fetch import fetch
 from tandem.cli.ledger import app as ledger_app
 from tandem.cli.policy import app as policy_app
 from tandem.embedded.source import DEFAULT_SOURCE
-from tandem.state_folder import embedded_ledger
 
 app = typer.Typer(
     name="tandem",
@@ -64,9 +63,8 @@ Separate = Annotated[
     bool, typer.Option("--separate", help="Every service its own process, gRPC over loopback.")
 ]
 Ledger = Annotated[
-    str,
+    str | None,
     typer.Option(
-        default_factory=embedded_ledger,
         show_default="ledger.sqlite in the state folder",
         help="SQLAlchemy URL of the database that every attempt is booked in; none: nothing is.",
     ),
@@ -93,7 +91,6 @@ def serve(
 
 @app.command()
 def up(
-    ledger: Ledger,
     separate: Separate = False,
     listen: Listen = "127.0.0.1:50051",
     catalogue: Document = None,
@@ -101,6 +98,7 @@ def up(
     r1_model: Model = DEFAULT_SOURCE,
     pro_model: Model = DEFAULT_SOURCE,
     triton_url: TritonUrl = None,
+    ledger: Ledger = None,
     log_format: Annotated[LogFormatName, typer.Option(help="Form of the logs.")] = LogFormatName.console,
     log_level: Annotated[
         LogLevelName, typer.Option(help="Least severe level that is logged.")
@@ -117,7 +115,7 @@ def up(
         r1_model,
         pro_model,
         triton_url,
-        "" if ledger == "none" else ledger,
+        ledger,
         log_format.value,
         log_level.value,
     )

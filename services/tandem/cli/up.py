@@ -16,6 +16,7 @@ from tandem.embedded.triton import TritonStatus
 from tandem.ledger.errors import LedgerUnusable
 from tandem.ledger.opening import check_ledger
 from tandem.serving.server import StartError, stop_signal
+from tandem.state_folder import embedded_ledger
 from tandem.telemetry.logs import LogFormat, LogLevel, configure, logger
 from tandem.yaml_document import DocumentError
 
@@ -33,7 +34,7 @@ class Options:
     r1_model: str
     pro_model: str
     triton_url: str | None
-    ledger: str
+    ledger: str | None
     log_format: LogFormat
     log_level: LogLevel
 
@@ -44,10 +45,16 @@ class Options:
             listen=self.listen,
             catalogue=self.catalogue or deploy_folder() / "catalogue.yaml",
             policy=self.policy or deploy_folder() / "policy.yaml",
-            ledger=self.ledger,
+            ledger=self.ledger_url(),
             log_format=self.log_format,
             log_level=self.log_level,
         )
+
+    def ledger_url(self) -> str:
+        """Return where attempts are booked; empty: nowhere."""
+        if self.ledger is None:
+            return embedded_ledger()
+        return "" if self.ledger == "none" else self.ledger
 
 
 def log_status(status: TritonStatus) -> None:
@@ -64,7 +71,7 @@ async def run_up(options: Options) -> int:
     models = Models(options.r1_model, options.pro_model)
     try:
         # First: what is wrong with it is better known before minutes of fetching.
-        check_ledger(options.ledger)
+        check_ledger(options.ledger_url())
         # Until the system has started, Ctrl-C cancels the start; afterwards it lets running requests finish.
         async with (
             local_system(options.system(), models, options.separate, progress_on(), log_status) as address,
