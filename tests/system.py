@@ -89,10 +89,21 @@ class Tandem:
 
 @asynccontextmanager
 async def tandem_up(arguments: Sequence[str], log_file: Path, seconds: float = 60.0) -> AsyncIterator[Tandem]:
-    """Run `tandem up` on a free port while the context is open; wait until every tier is healthy."""
+    """Run `tandem up` on a free port while the context is open; wait until every tier is healthy.
+
+    Its ledger lies beside its log file.
+    """
     with log_file.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            TANDEM, "up", "--listen", "127.0.0.1:0", *arguments, stdin=asyncio.subprocess.DEVNULL, stderr=log
+            TANDEM,
+            "up",
+            "--listen",
+            "127.0.0.1:0",
+            "--ledger",
+            ledger_beside(log_file),
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stderr=log,
         )
     tandem = Tandem(process, log_file)
     try:
@@ -109,6 +120,11 @@ async def tandem_up(arguments: Sequence[str], log_file: Path, seconds: float = 6
             process.kill()
             await process.wait()
             raise
+
+
+def ledger_beside(log_file: Path) -> str:
+    """Return the URL of the ledger of a Tandem that writes to this log file."""
+    return f"sqlite:///{log_file.with_name('ledger.sqlite')}"
 
 
 @asynccontextmanager

@@ -51,3 +51,18 @@ def test_a_wrong_setting_ends_the_start_and_is_named(service: str, name: str, va
     assert done.returncode == 2
     assert said in done.stderr
     assert f"tandem serve {service} --settings" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("serve", "orchestrator"), ("up", "--ledger", "sqlite:///:memory:")])
+def test_a_ledger_that_cannot_be_opened_ends_the_start_at_once(command: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tandem.cli", *command],
+        env={**os.environ, "TANDEM_ORCHESTRATOR_LEDGER": "sqlite:///:memory:"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "names no file, so nothing would last" in done.stderr
+    assert "Traceback" not in done.stderr

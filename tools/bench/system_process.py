@@ -10,6 +10,7 @@ import asyncio
 import cProfile
 import pstats
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -65,7 +66,14 @@ async def running(mode: Mode, triton: str, profile: Path | None = None) -> Async
 
 async def _serve(mode: Mode, triton: str, profile: Path | None) -> None:
     deploy = deploy_folder()
-    system = System(triton, "127.0.0.1:0", deploy / "catalogue.yaml", deploy / "policy.yaml")
+    with tempfile.TemporaryDirectory(prefix="tandem-bench-") as folder:
+        # What is measured includes the ledger.
+        ledger = f"sqlite:///{folder}/ledger.sqlite"
+        system = System(triton, "127.0.0.1:0", deploy / "catalogue.yaml", deploy / "policy.yaml", ledger)
+        await _serve_system(mode, system, profile)
+
+
+async def _serve_system(mode: Mode, system: System, profile: Path | None) -> None:
     configure(system.log_format, system.log_level)
     async with (together if mode == "embedded" else separate)(system) as address:
         print(address, flush=True)

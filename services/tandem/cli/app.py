@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from tandem.cli.fetch import fetch
+from tandem.cli.ledger import app as ledger_app
 from tandem.cli.policy import app as policy_app
 from tandem.embedded.source import DEFAULT_SOURCE
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(ledger_app, name="ledger")
 app.add_typer(policy_app, name="policy")
 app.command(name="fetch")(fetch)
 
@@ -60,6 +62,13 @@ TritonUrl = Annotated[
 Separate = Annotated[
     bool, typer.Option("--separate", help="Every service its own process, gRPC over loopback.")
 ]
+Ledger = Annotated[
+    str | None,
+    typer.Option(
+        show_default="ledger.sqlite in the state folder",
+        help="SQLAlchemy URL of the database that every attempt is booked in; none: nothing is.",
+    ),
+]
 Document = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, show_default=False)]
 
 
@@ -89,6 +98,7 @@ def up(
     r1_model: Model = DEFAULT_SOURCE,
     pro_model: Model = DEFAULT_SOURCE,
     triton_url: TritonUrl = None,
+    ledger: Ledger = None,
     log_format: Annotated[LogFormatName, typer.Option(help="Form of the logs.")] = LogFormatName.console,
     log_level: Annotated[
         LogLevelName, typer.Option(help="Least severe level that is logged.")
@@ -105,6 +115,7 @@ def up(
         r1_model,
         pro_model,
         triton_url,
+        ledger,
         log_format.value,
         log_level.value,
     )

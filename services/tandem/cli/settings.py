@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from tandem.ledger.errors import LedgerUnusable
 from tandem.serving.server import StartError
 from tandem.serving.settings import ServiceSettings
 from tandem.yaml_document import DocumentError
@@ -54,6 +55,6 @@ def exit_on_bad_settings(service: str) -> Iterator[None]:
     except DocumentError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    except StartError as error:
+    except (LedgerUnusable, StartError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error

@@ -13,7 +13,10 @@ from tandem.embedded.local import Models, local_system
 from tandem.embedded.progress import progress_on
 from tandem.embedded.system import System
 from tandem.embedded.triton import TritonStatus
+from tandem.ledger.errors import LedgerUnusable
+from tandem.ledger.opening import check_ledger
 from tandem.serving.server import StartError, stop_signal
+from tandem.state_folder import embedded_ledger
 from tandem.telemetry.logs import LogFormat, LogLevel, configure, logger
 from tandem.yaml_document import DocumentError
 
@@ -31,6 +34,7 @@ class Options:
     r1_model: str
     pro_model: str
     triton_url: str | None
+    ledger: str | None
     log_format: LogFormat
     log_level: LogLevel
 
@@ -41,9 +45,16 @@ class Options:
             listen=self.listen,
             catalogue=self.catalogue or deploy_folder() / "catalogue.yaml",
             policy=self.policy or deploy_folder() / "policy.yaml",
+            ledger=self.ledger_url(),
             log_format=self.log_format,
             log_level=self.log_level,
         )
+
+    def ledger_url(self) -> str:
+        """Return where attempts are booked; empty: nowhere."""
+        if self.ledger is None:
+            return embedded_ledger()
+        return "" if self.ledger == "none" else self.ledger
 
 
 def log_status(status: TritonStatus) -> None:
@@ -59,6 +70,8 @@ async def run_up(options: Options) -> int:
     configure(options.log_format, options.log_level)
     models = Models(options.r1_model, options.pro_model)
     try:
+        # First: what is wrong with it is better known before minutes of fetching.
+        check_ledger(options.ledger_url())
         # Until the system has started, Ctrl-C cancels the start; afterwards it lets running requests finish.
         async with (
             local_system(options.system(), models, options.separate, progress_on(), log_status) as address,
@@ -71,7 +84,7 @@ async def run_up(options: Options) -> int:
             typer.echo("Ctrl-C stops it.", err=True)
             await stop.wait()
             typer.echo("Stopping: running requests get time to finish ...", err=True)
-    except (EmbeddedError, DocumentError, StartError) as error:
+    except (EmbeddedError, DocumentError, LedgerUnusable, StartError) as error:
         typer.echo(f"tandem up: {error}", err=True)
         return 1
     return 0

@@ -79,6 +79,7 @@ def lay_out(system: System, tiers: Sequence[str]) -> tuple[str, list[Service]]:
         "tiers": json.dumps({tier: addresses[tier] for tier in tiers}),
         "catalogue": str(system.catalogue),
         "policy": str(system.policy),
+        "ledger": system.ledger,
     }
     services.append(_service(system, "orchestrator", address, extra))
     return address, services

@@ -12,6 +12,7 @@ from tandem.embedded.system import System
 from tandem.fusion.fuse import FusionCore
 from tandem.fusion.settings import Settings as FusionSettings
 from tandem.inference.__main__ import build as build_inference
+from tandem.ledger.opening import opened_ledger
 from tandem.orchestrator.__main__ import build_server
 from tandem.orchestrator.answer import Services
 from tandem.orchestrator.health import tier_check
@@ -29,13 +30,15 @@ async def together(system: System) -> AsyncIterator[str]:
     Raises:
         StartError: the address is taken.
         DocumentError: catalogue or policy are not valid.
+        LedgerUnusable: the ledger cannot be opened.
     """
     catalogue = load_catalogue(system.catalogue)
     policy = load_policy(system.policy, catalogue)
-    async with open_channel(system.triton) as triton:
+    async with opened_ledger(system.ledger) as ledger, open_channel(system.triton) as triton:
         tiers = {name: build_inference(catalogue, name, triton) for name in catalogue.tiers}
         services = Services(ClassifierCore(), FusionCore(FusionSettings().reliability), tiers)
-        server = build_server(Listen(system.listen, system.drain_seconds), services, catalogue, policy)
+        listen = Listen(system.listen, system.drain_seconds)
+        server = build_server(listen, services, catalogue, policy, ledger=ledger)
         await server.start()
         check = tier_check(tiers, SERVICE_NAME)
         server.set_health(await check())

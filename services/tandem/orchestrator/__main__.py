@@ -6,6 +6,8 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from tandem.catalogue import Catalogue, load_catalogue
+from tandem.ledger.entry import Ledger
+from tandem.ledger.opening import opened_ledger
 from tandem.orchestrator.answer import Orchestrator, Services
 from tandem.orchestrator.health import tier_check
 from tandem.orchestrator.policy import Policy, load_policy
@@ -19,8 +21,11 @@ from tandem.telemetry.logs import configure
 from tandem.v1 import orchestrator_pb2_grpc
 
 
-def build_server(listen: Listen, services: Services, catalogue: Catalogue, policy: Policy) -> Server:
-    """Return a server that answers by one policy and one catalogue."""
+def build_server(
+    listen: Listen, services: Services, catalogue: Catalogue, policy: Policy, *, ledger: Ledger
+) -> Server:
+    """Return a server that answers by one policy and one catalogue, and books every request in the ledger."""
+    del ledger  # for the Orchestrator, which takes none yet
     rule = DeadlineRule(policy.deadline.default_ms / 1000.0, policy.deadline.max_ms / 1000.0)
     server = Server(listen, rule, [SERVICE_NAME])
     servicer = OrchestratorServicer(Orchestrator(services, catalogue, policy))
@@ -32,15 +37,16 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     catalogue = load_catalogue(settings.catalogue)
     policy = load_policy(settings.policy, catalogue)
-    async with AsyncExitStack() as channels:
+    async with AsyncExitStack() as stack:
+        ledger = await stack.enter_async_context(opened_ledger(settings.ledger))
         targets = {"classifier": settings.classifier, "fusion": settings.fusion}
-        opened = {name: await channels.enter_async_context(open_channel(to)) for name, to in targets.items()}
+        opened = {name: await stack.enter_async_context(open_channel(to)) for name, to in targets.items()}
         tiers = {
-            name: GrpcInference(await channels.enter_async_context(open_channel(settings.tiers[name])), name)
+            name: GrpcInference(await stack.enter_async_context(open_channel(settings.tiers[name])), name)
             for name in catalogue.tiers
         }
         services = Services(GrpcClassifier(opened["classifier"]), GrpcFusion(opened["fusion"]), tiers)
-        server = build_server(settings.listening(), services, catalogue, policy)
+        server = build_server(settings.listening(), services, catalogue, policy, ledger=ledger)
         await run(server, tier_check(tiers, SERVICE_NAME))
 
 

@@ -35,3 +35,6 @@ class Settings(ServiceSettings):
 
     policy: Path = Field(default_factory=lambda: deploy_folder() / "policy.yaml")
     """The policy."""
+
+    ledger: str = ""
+    """SQLAlchemy URL of the database that every attempt is booked in. Empty: none is kept."""

@@ -1,0 +1,1 @@
+"""The ledger: every attempt of every request, durably."""

@@ -1,0 +1,46 @@
+"""What is written to the ledger, and what the orchestrator knows of it. Nothing here needs a database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from tandem.v1 import types_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One request that has ended. The writer reads it later: nothing of it may change any more."""
+
+    answer: types_pb2.Answer
+    """What is known of the request and its attempts, also when it failed. Text and reasoning are never stored."""
+    tenant: str
+    started_at: datetime
+    """When the request arrived, UTC."""
+    deadline_ms: float
+    """Time from the start of the request to its deadline."""
+    method: str
+    """Name of the rpc: Generate, StreamGenerate or BatchGenerate."""
+    reason: str = ""
+    """`ErrorInfo.reason` of the error that ended it. Empty: it was answered."""
+
+
+class Ledger(Protocol):
+    """Keeps entries."""
+
+    def write(self, entry: Entry) -> None:
+        """Take an entry: within microseconds, without waiting for anything, and never with an error."""
+
+    async def close(self) -> None:
+        """Write what has been taken; call it after the last `write`."""
+
+
+class NoLedger:
+    """Keeps nothing."""
+
+    def write(self, entry: Entry) -> None:
+        """Forget the entry."""
+
+    async def close(self) -> None:
+        """Do nothing: nothing was kept."""
