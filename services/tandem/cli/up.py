@@ -28,6 +28,7 @@ class Options:
     listen: str
     catalogue: Path | None
     policy: Path | None
+    keys: Path | None
     r1_model: str
     pro_model: str
     triton_url: str | None
@@ -41,6 +42,7 @@ class Options:
             listen=self.listen,
             catalogue=self.catalogue or deploy_folder() / "catalogue.yaml",
             policy=self.policy or deploy_folder() / "policy.yaml",
+            keys=self.keys,
             log_format=self.log_format,
             log_level=self.log_level,
         )

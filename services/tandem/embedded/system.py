@@ -21,13 +21,15 @@ RETRY_SECONDS: Final = 0.1
 class System:
     """Addresses and documents of a system.
 
-    `triton` is Triton's gRPC address; `listen` is where the orchestrator listens, port 0 for a free one.
+    `triton` is Triton's gRPC address; `listen` is where the orchestrator listens, port 0 for a free one; `keys` are
+    the hashes of the API keys, without which nobody needs one.
     """
 
     triton: str
     listen: str
     catalogue: Path
     policy: Path
+    keys: Path | None = None
     drain_seconds: float = 30.0
     log_format: LogFormat = "console"
     log_level: LogLevel = "warning"

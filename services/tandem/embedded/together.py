@@ -17,6 +17,7 @@ from tandem.orchestrator.answer import Services
 from tandem.orchestrator.health import tier_check
 from tandem.orchestrator.policy import load_policy
 from tandem.orchestrator.servicer import SERVICE_NAME
+from tandem.serving.authentication import authentication
 from tandem.serving.clients import open_channel
 from tandem.serving.run import watch
 from tandem.serving.server import Listen
@@ -28,14 +29,15 @@ async def together(system: System) -> AsyncIterator[str]:
 
     Raises:
         StartError: the address is taken.
-        DocumentError: catalogue or policy are not valid.
+        DocumentError: catalogue, policy or keys are not valid.
     """
     catalogue = load_catalogue(system.catalogue)
     policy = load_policy(system.policy, catalogue)
-    async with open_channel(system.triton) as triton:
+    async with authentication(system.keys, None) as authenticator, open_channel(system.triton) as triton:
         tiers = {name: build_inference(catalogue, name, triton) for name in catalogue.tiers}
         services = Services(ClassifierCore(), FusionCore(FusionSettings().reliability), tiers)
-        server = build_server(Listen(system.listen, system.drain_seconds), services, catalogue, policy)
+        listen = Listen(system.listen, system.drain_seconds)
+        server = build_server(listen, services, catalogue, policy, authenticator)
         await server.start()
         check = tier_check(tiers, SERVICE_NAME)
         server.set_health(await check())

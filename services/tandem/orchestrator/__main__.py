@@ -11,6 +11,7 @@ from tandem.orchestrator.health import tier_check
 from tandem.orchestrator.policy import Policy, load_policy
 from tandem.orchestrator.servicer import SERVICE_NAME, OrchestratorServicer
 from tandem.orchestrator.settings import Settings
+from tandem.serving.authentication import Authenticator, authentication
 from tandem.serving.clients import GrpcClassifier, GrpcFusion, GrpcInference, open_channel
 from tandem.serving.context import DeadlineRule
 from tandem.serving.run import run
@@ -19,10 +20,16 @@ from tandem.telemetry.logs import configure
 from tandem.v1 import orchestrator_pb2_grpc
 
 
-def build_server(listen: Listen, services: Services, catalogue: Catalogue, policy: Policy) -> Server:
-    """Return a server that answers by one policy and one catalogue."""
+def build_server(
+    listen: Listen,
+    services: Services,
+    catalogue: Catalogue,
+    policy: Policy,
+    authenticator: Authenticator | None,
+) -> Server:
+    """Return a server that answers by one policy and one catalogue; without an authenticator nobody needs a key."""
     rule = DeadlineRule(policy.deadline.default_ms / 1000.0, policy.deadline.max_ms / 1000.0)
-    server = Server(listen, rule, [SERVICE_NAME])
+    server = Server(listen, rule, [SERVICE_NAME], authenticator)
     servicer = OrchestratorServicer(Orchestrator(services, catalogue, policy))
     orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server.grpc)
     return server
@@ -32,15 +39,18 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     catalogue = load_catalogue(settings.catalogue)
     policy = load_policy(settings.policy, catalogue)
-    async with AsyncExitStack() as channels:
+    async with AsyncExitStack() as stack:
+        authenticator = await stack.enter_async_context(
+            authentication(settings.keys, settings.environment_keys())
+        )
         targets = {"classifier": settings.classifier, "fusion": settings.fusion}
-        opened = {name: await channels.enter_async_context(open_channel(to)) for name, to in targets.items()}
+        opened = {name: await stack.enter_async_context(open_channel(to)) for name, to in targets.items()}
         tiers = {
-            name: GrpcInference(await channels.enter_async_context(open_channel(settings.tiers[name])), name)
+            name: GrpcInference(await stack.enter_async_context(open_channel(settings.tiers[name])), name)
             for name in catalogue.tiers
         }
         services = Services(GrpcClassifier(opened["classifier"]), GrpcFusion(opened["fusion"]), tiers)
-        server = build_server(settings.listening(), services, catalogue, policy)
+        server = build_server(settings.listening(), services, catalogue, policy, authenticator)
         await run(server, tier_check(tiers, SERVICE_NAME))
 
 

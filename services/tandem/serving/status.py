@@ -108,7 +108,9 @@ def from_status(status: Status) -> TandemError:
             detail.Unpack(retry)
             retry_after = retry.retry_delay.ToNanoseconds() / 1e9
     known = BY_REASON.get(info.reason) if info.domain == DOMAIN else None
-    return (known or InternalError)(status.message, Details(violations, quotas, retry_after, dict(info.metadata)))
+    return (known or InternalError)(
+        status.message, Details(violations, quotas, retry_after, dict(info.metadata))
+    )
 
 
 _BARE: Final[dict[grpc.StatusCode, type[TandemError]]] = {
