@@ -31,8 +31,9 @@ WRONG = "tdm_" + "5ec2e7" * 10 + "0000"
 
 def new_key(file: Path, tenant: str) -> str:
     """Make a key as an operator does."""
-    command = [TANDEM, "keys", "new", tenant, "--file", file]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+    command = [str(TANDEM), "keys", "new", tenant, "--file", str(file)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+    return done.stdout.strip()
 
 
 @dataclass
