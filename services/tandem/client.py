@@ -173,9 +173,14 @@ class Client:
         Raises:
             TandemError: the call as a whole failed.
         """
-        rpc = self._stub.BatchGenerate(
-            _items(requests), timeout=deadline_seconds, metadata=self._metadata(None)
-        )
+
+        async def accepted() -> AsyncGenerator[orchestrator_pb2.BatchGenerateRequest, None]:
+            # Written to a call that is refused, an item would hide from us why.
+            if REQUEST_ID in dict(await rpc.initial_metadata()):
+                async for item in _items(requests):
+                    yield item
+
+        rpc = self._stub.BatchGenerate(accepted(), timeout=deadline_seconds, metadata=self._metadata(None))
         try:
             async for result in rpc:
                 yield result

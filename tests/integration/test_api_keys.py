@@ -96,11 +96,18 @@ async def test_without_a_known_key_every_rpc_is_refused(guarded: Guarded, api_ke
         with pytest.raises(UnknownApiKey):
             async for _ in client.stream(QUESTION):
                 pass
-        with pytest.raises(UnknownApiKey):
-            async for _ in client.batch([orchestrator_pb2.GenerateRequest(messages=[user(QUESTION)])]):
-                pass
     assert WRONG not in "".join(said)
-    assert guarded.system.log.count("UNKNOWN_API_KEY") >= 4
+    assert guarded.system.log.count("UNKNOWN_API_KEY") >= 3
+
+
+async def test_a_batch_that_is_refused_is_told_why(guarded: Guarded) -> None:
+    requests = [orchestrator_pb2.GenerateRequest(messages=[user(QUESTION)])] * 10
+    async with guarded.client(WRONG) as client:
+        # Writing to a call that has ended makes gRPC hide its status now and then.
+        for _ in range(100):
+            with pytest.raises(UnknownApiKey):
+                async for _ in client.batch(requests):
+                    pass
 
 
 async def test_the_name_of_another_tenant_is_refused(guarded: Guarded) -> None:

@@ -25,7 +25,7 @@ from tandem.errors import (
     TandemError,
 )
 from tandem.serving.authentication import Authenticator
-from tandem.serving.context import DeadlineRule, anonymous_call, enter, read_call
+from tandem.serving.context import REQUEST_ID, DeadlineRule, anonymous_call, enter, read_call
 from tandem.serving.status import abort
 from tandem.serving.validation import validate
 from tandem.telemetry.logs import logger
@@ -115,6 +115,9 @@ class Edge(grpc.aio.ServerInterceptor):
             call = read_call(context, self._deadline, self._authenticator)
             enter(call)
             self._admit(request)
+            if not isinstance(request, Message):
+                # The client may begin to send: had it written to a call that is refused, gRPC might hide from it why.
+                await context.send_initial_metadata(((REQUEST_ID, call.request_id),))
             async with asyncio.timeout_at(call.deadline):
                 yield
         except TandemError as error:

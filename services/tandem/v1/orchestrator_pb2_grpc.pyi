@@ -65,6 +65,9 @@ class OrchestratorServiceStub:
     answers run side by side, each as many at a time as the tier bears. Flow control bounds what is held on both sides.
     Not idempotent.
 
+    Once the call is accepted, the initial metadata comes with `tandem-request-id`. A client that sends items before may
+    get INTERNAL of its gRPC library instead of the reason why the call is refused.
+
     An invalid item is answered in its result, too. An item that is sent again in the same call is answered once; the
     same index with another question, or more than 1,000,000 items, ends the call with INVALID_ARGUMENT.
     """
@@ -100,6 +103,9 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     A request that fails does so alone, in its result. Items that the cheap tier answers and those that the strong one
     answers run side by side, each as many at a time as the tier bears. Flow control bounds what is held on both sides.
     Not idempotent.
+
+    Once the call is accepted, the initial metadata comes with `tandem-request-id`. A client that sends items before may
+    get INTERNAL of its gRPC library instead of the reason why the call is refused.
 
     An invalid item is answered in its result, too. An item that is sent again in the same call is answered once; the
     same index with another question, or more than 1,000,000 items, ends the call with INVALID_ARGUMENT.
@@ -151,6 +157,9 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         A request that fails does so alone, in its result. Items that the cheap tier answers and those that the strong one
         answers run side by side, each as many at a time as the tier bears. Flow control bounds what is held on both sides.
         Not idempotent.
+
+        Once the call is accepted, the initial metadata comes with `tandem-request-id`. A client that sends items before may
+        get INTERNAL of its gRPC library instead of the reason why the call is refused.
 
         An invalid item is answered in its result, too. An item that is sent again in the same call is answered once; the
         same index with another question, or more than 1,000,000 items, ends the call with INVALID_ARGUMENT.

@@ -274,6 +274,14 @@ async def test_without_its_key_nothing_is_let_in(kind: str, capsys: pytest.Captu
     assert "sesame" not in logged
 
 
+async def test_who_will_send_many_messages_learns_first_that_it_may(edge: Edge) -> None:
+    edge.servicer.act = edge.servicer.hang
+    call = edge.stub.BatchGenerate(_nothing(), metadata=[("tandem-request-id", "mine")])
+    async with asyncio.timeout(10):
+        assert dict(await call.initial_metadata())["tandem-request-id"] == "mine"
+    call.cancel()
+
+
 async def test_bytes_without_a_key_are_not_even_called_unreadable() -> None:
     async with opened(authenticator=Authenticator({})) as edge:
         channel: Any = edge.served.channel
