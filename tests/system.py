@@ -128,9 +128,12 @@ def ledger_beside(log_file: Path) -> str:
 
 
 @asynccontextmanager
-async def simulated_tandem(triton: TritonProcess, mode: str, log_file: Path) -> AsyncIterator[Tandem]:
-    """Run Tandem on the simulator, its services `together` or `separate`."""
+async def simulated_tandem(
+    triton: TritonProcess, mode: str, log_file: Path, *more: str
+) -> AsyncIterator[Tandem]:
+    """Run Tandem on the simulator, its services `together` or `separate`, with `more` options."""
     arguments = ["--triton-url", triton.grpc_address, "--catalogue", str(CATALOGUE), "--policy", str(POLICY)]
+    arguments.extend(more)
     async with tandem_up([*arguments, *(["--separate"] if mode == "separate" else [])], log_file) as tandem:
         yield tandem
 

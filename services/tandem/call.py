@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from tandem.clock import now
+
+NAME: Final = "[A-Za-z0-9._-]{1,64}"
+"""What names of tenants and identifiers of requests are made of, as a regular expression."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ from typing import Any, Self
 
 import grpc.aio
 
-from tandem.errors import InternalError
+from tandem.errors import InternalError, InvalidRequest
 from tandem.serving.clients import open_channel
-from tandem.serving.context import REQUEST_ID, TENANT
+from tandem.serving.context import AUTHORIZATION, REQUEST_ID, TENANT
 from tandem.serving.status import from_rpc_error
 from tandem.v1 import orchestrator_pb2, orchestrator_pb2_grpc, types_pb2
 
@@ -89,10 +89,17 @@ class Client:
 
     Args:
         target: its address, as gRPC names targets.
-        tenant: on whose behalf; None: the anonymous tenant.
+        tenant: on whose behalf; None: the tenant of the API key, without one the anonymous tenant.
+        api_key: what a deployment with API keys asks for; None: none is sent.
+
+    Raises:
+        InvalidRequest: the API key has characters that no key has.
     """
 
-    def __init__(self, target: str = "127.0.0.1:50051", tenant: str | None = None) -> None:
+    def __init__(
+        self, target: str = "127.0.0.1:50051", tenant: str | None = None, api_key: str | None = None
+    ) -> None:
+        self._authorization = None if api_key is None else _bearer(api_key)
         self._channel = open_channel(target)
         self._stub = orchestrator_pb2_grpc.OrchestratorServiceStub(self._channel)
         self._tenant = tenant
@@ -166,9 +173,14 @@ class Client:
         Raises:
             TandemError: the call as a whole failed.
         """
-        rpc = self._stub.BatchGenerate(
-            _items(requests), timeout=deadline_seconds, metadata=self._metadata(None)
-        )
+
+        async def accepted() -> AsyncGenerator[orchestrator_pb2.BatchGenerateRequest, None]:
+            # Written to a call that is refused, an item would hide from us why.
+            if REQUEST_ID in dict(await rpc.initial_metadata()):
+                async for item in _items(requests):
+                    yield item
+
+        rpc = self._stub.BatchGenerate(accepted(), timeout=deadline_seconds, metadata=self._metadata(None))
         try:
             async for result in rpc:
                 yield result
@@ -178,8 +190,17 @@ class Client:
             rpc.cancel()
 
     def _metadata(self, request_id: str | None) -> list[tuple[str, str]]:
-        pairs = ((TENANT, self._tenant), (REQUEST_ID, request_id))
+        pairs = ((TENANT, self._tenant), (REQUEST_ID, request_id), (AUTHORIZATION, self._authorization))
         return [(key, value) for key, value in pairs if value is not None]
+
+
+def _bearer(api_key: str) -> str:
+    """Return the value of `authorization`. What gRPC would refuse is refused here, where no message repeats it."""
+    if not (api_key.isascii() and api_key.isprintable() and api_key == api_key.strip() != ""):
+        raise InvalidRequest(
+            "the API key is empty or has spaces, line breaks or other characters that no key has; copy the key alone"
+        )
+    return f"Bearer {api_key}"
 
 
 def _request(conversation: Conversation, options: Mapping[str, Any]) -> Request:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import grpc.aio
 
+from tandem.serving.authentication import Authenticator
 from tandem.serving.clients import open_channel
 from tandem.serving.context import DeadlineRule
 from tandem.serving.server import Listen, Server
@@ -36,9 +37,10 @@ async def listening(
     rule: DeadlineRule = RULE,
     drain_seconds: float = 5.0,
     services: tuple[str, ...] = (ORCHESTRATOR,),
+    authenticator: Authenticator | None = None,
 ) -> AsyncIterator[Listening]:
     """Serve what `add` adds."""
-    server = Server(Listen("127.0.0.1:0", drain_seconds), rule, services)
+    server = Server(Listen("127.0.0.1:0", drain_seconds), rule, services, authenticator)
     add(server.grpc)
     await server.start()
     async with open_channel(f"127.0.0.1:{server.port}") as channel:

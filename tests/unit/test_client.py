@@ -19,10 +19,13 @@ from tandem.errors import (
     InvalidRequest,
     ModalityUnsupported,
     OutOfMemory,
+    UnknownApiKey,
     UnknownTier,
 )
 from tandem.orchestrator.answer import Orchestrator, Services
 from tandem.orchestrator.servicer import OrchestratorServicer
+from tandem.serving.authentication import Authenticator
+from tandem.serving.keys import digest
 from tandem.v1 import orchestrator_pb2, orchestrator_pb2_grpc, types_pb2
 from tests.fakes.calls import image, question, user
 from tests.fakes.documents import catalogue, policy
@@ -41,7 +44,7 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(*script: Step, tenant: str | None = None) -> AsyncIterator[World]:
+async def world(*script: Step, tenant: str | None = None, api_key: str | None = None) -> AsyncIterator[World]:
     r1, pro = ScriptedInference(script or saying("be", "cause")), ScriptedInference(saying("therefore"))
     services = Services(FakeClassifier(), FakeFusion(), {"r1": r1, "pro": pro})
     servicer = OrchestratorServicer(
@@ -49,9 +52,10 @@ async def world(*script: Step, tenant: str | None = None) -> AsyncIterator[World
     )
     async with (
         listening(
-            lambda server: orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
+            lambda server: orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server),
+            authenticator=Authenticator({digest("sesame"): "shop"}) if api_key else None,
         ) as served,
-        Client(served.target, tenant) as client,
+        Client(served.target, tenant, api_key) as client,
     ):
         yield World(client, r1, pro)
 
@@ -122,6 +126,39 @@ async def test_nobody_listens() -> None:
         with pytest.raises(BackendUnavailable):
             async for _ in client.batch([question()]):
                 pass
+
+
+# --- API keys
+
+
+@pytest.mark.parametrize("tenant", [None, "shop"])
+async def test_every_request_carries_the_key(tenant: str | None) -> None:
+    async with world(tenant=tenant, api_key="sesame") as here:
+        await here.client.ask("why?")
+        await read(here.client.stream("why so?"))
+        await here.client.explain("why?")
+        assert [result.index async for result in here.client.batch([question("how?")])] == [0]
+        assert {call.tenant for call in here.r1.calls} == {"shop"}
+
+
+async def test_a_wrong_key_is_refused_in_every_way() -> None:
+    async with world(api_key="simsalabim") as here:
+        with pytest.raises(UnknownApiKey):
+            await here.client.ask("why?")
+        with pytest.raises(UnknownApiKey):
+            await read(here.client.stream("why?"))
+        with pytest.raises(UnknownApiKey):
+            await here.client.explain("why?")
+        with pytest.raises(UnknownApiKey):
+            async for _ in here.client.batch([question()]):
+                pass
+
+
+@pytest.mark.parametrize("api_key", ["", " ", "sesame\n", "open sesame ", "s\u00e9same", "a\x00"])
+def test_what_no_key_looks_like_is_refused_and_not_repeated(api_key: str) -> None:
+    with pytest.raises(InvalidRequest, match="copy the key alone") as caught:
+        Client("127.0.0.1:1", api_key=api_key)
+    assert "same" not in caught.value.message
 
 
 # --- stream

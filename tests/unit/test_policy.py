@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tandem.catalogue import Catalogue, load_catalogue
-from tandem.orchestrator.policy import Policy, load_policy, parse_target
+from tandem.orchestrator.policy import BudgetPolicy, Policy, load_policy, parse_target
 from tandem.v1 import types_pb2
 from tandem.yaml_document import DocumentError
 
@@ -20,6 +20,8 @@ ensemble: {targets: [r1, r1/int8]}
 fallbacks: []
 entitlements: {default: [r1]}
 """
+BUDGETS = "  default: {}\n"
+"""What the shipped policy has of budgets and a test may replace."""
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,7 @@ def test_the_shipped_document_states_the_defaults(
     shipped: Policy, catalogue: Catalogue, tmp_path: Path
 ) -> None:
     smallest = load_text(tmp_path, catalogue, SMALLEST)
-    for name in ("deadline", "strategy", "classifier", "sampling", "max_attempts", "cache"):
+    for name in ("deadline", "strategy", "classifier", "sampling", "max_attempts", "cache", "budgets"):
         assert getattr(shipped, name) == getattr(smallest, name), name
     assert shipped.routing.threshold == smallest.routing.threshold
 
@@ -156,6 +158,43 @@ def test_the_revision_changes_with_the_policy(shipped: Policy, catalogue: Catalo
         ("default: [r1, pro]", "default: []", "entitlements.default", "has too few entries"),
         ("tenants: {}", "tenants: {a: [max]}", "entitlements.tenants.a[0]", "there is no tier 'max'"),
         ("tenants: {}", "tenants: {a b: [r1]}", "entitlements.tenants.a b", "must match"),
+        (
+            BUDGETS,
+            "  default: {requests_per_minute: 0}\n",
+            "budgets.default.requests_per_minute",
+            "must be at least 1 (got 0)",
+        ),
+        (
+            BUDGETS,
+            "  default: {usd_per_day: -1}\n",
+            "budgets.default.usd_per_day",
+            "must be above 0 (got -1)",
+        ),
+        (
+            BUDGETS,
+            "  default: {usd_per_day: 0.0000000001}\n",
+            "budgets.default.usd_per_day",
+            "must have at most 9 decimal places",
+        ),
+        (
+            BUDGETS,
+            "  default: {tokens_per_minuet: 5}\n",
+            "budgets.default.tokens_per_minuet",
+            "is not known; did you mean tokens_per_minute?",
+        ),
+        (
+            BUDGETS,
+            "  tenants: {a: {usd_per_day: 1, when_exhausted: wait}}\n",
+            "budgets.tenants.a.when_exhausted",
+            "must be 'refuse' or 'cheap'",
+        ),
+        (
+            BUDGETS,
+            "  tenants: {a: {requests_per_minute: 1, when_exhausted: cheap}}\n",
+            "budgets.tenants.a.when_exhausted",
+            "needs tokens_per_minute or usd_per_day beside it",
+        ),
+        (BUDGETS, "  tenants: {a b: {usd_per_day: 1}}\n", "budgets.tenants.a b", "must match"),
         ("default_ms: 30000", "default_ms: 700000", "deadline.default_ms", "must be at most max_ms, 600000"),
         ("margin_ms: 15", "margin_ms: 30000", "deadline.margin_ms", "must be below default_ms, 30000"),
         ("reserve_share: 0.5", "reserve_share: 1.1", "deadline.reserve_share", "must be at most 1 (got 1.1)"),
@@ -191,12 +230,42 @@ def test_a_mistake_is_named(
         ("default: [r1, pro]", "default: [r1]"),
         ("entries: 1000", "entries: 0"),
         ("max_ms: 600000", "max_ms: 30000"),
+        (BUDGETS, "  default: {requests_per_minute: 1, usd_per_day: 1_000_000}\n"),
+        (BUDGETS, "  default: {usd_per_day: 0.000000001, when_exhausted: cheap}\n"),
     ],
 )
 def test_the_ends_of_the_ranges_are_allowed(tmp_path: Path, catalogue: Catalogue, old: str, new: str) -> None:
     text = SHIPPED.read_text()
     assert old in text
     assert load_text(tmp_path, catalogue, text.replace(old, new, 1)).version == 1
+
+
+def test_budgets_by_tenant(tmp_path: Path, catalogue: Catalogue) -> None:
+    text = f"{SMALLEST}budgets: {{default: {{usd_per_day: 1.5}}, tenants: {{a: {{requests_per_minute: 2}}}}}}"
+    budgets = load_text(tmp_path, catalogue, text).budgets
+    assert budgets.default.nano_usd_per_day == 1_500_000_000
+    assert (budgets.tenants["a"].requests_per_minute, budgets.tenants["a"].nano_usd_per_day) == (2, None)
+    assert load_text(tmp_path, catalogue, SMALLEST).budgets == BudgetPolicy()
+
+
+@pytest.mark.parametrize(
+    ("entitlements", "budgets", "path", "who"),
+    [
+        ("default: [pro]", "default: {usd_per_day: 1, C}", "default", "tenants that are not listed"),
+        ("default: [r1], tenants: {a: [pro], b: [pro]}", "default: {usd_per_day: 1, C}", "default", "a, b"),
+        ("default: [r1], tenants: {a: [pro]}", "tenants: {a: {usd_per_day: 1, C}}", "tenants.a", "a"),
+        ("default: [pro], tenants: {b: [r1]}", "tenants: {a: {usd_per_day: 1, C}}", "tenants.a", "a"),
+    ],
+)
+def test_a_budget_that_leaves_a_tenant_to_a_tier_that_it_may_not_use(
+    tmp_path: Path, catalogue: Catalogue, entitlements: str, budgets: str, path: str, who: str
+) -> None:
+    text = SMALLEST.replace("default: [r1]", entitlements) + f"budgets: {{{budgets}}}"
+    with pytest.raises(DocumentError) as caught:
+        load_text(tmp_path, catalogue, text.replace("C}", "when_exhausted: cheap}"))
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.path) == (6, f"budgets.{path}.when_exhausted")
+    assert problem.message == f"leaves r1 to answer, which may not be used by {who}; write refuse"
 
 
 def test_all_unknown_names_come_at_once_with_their_lines(tmp_path: Path, catalogue: Catalogue) -> None:

@@ -36,6 +36,12 @@ def test_the_documentation_names_no_setting_that_is_gone() -> None:
     [
         ("classifier", "TANDEM_CLASSIFIER_DRAIN_SECONDS", "soon", "TANDEM_CLASSIFIER_DRAIN_SECONDS: "),
         ("fusion", "TANDEM_FUSION_LOG_FORMAT", "xml", "'json' or 'console'"),
+        (
+            "orchestrator",
+            "TANDEM_ORCHESTRATOR_API_KEYS",
+            '{"shop": "tdm_secret"}',
+            "_API_KEYS: Value error, must be",
+        ),
         ("inference", "TANDEM_INFERENCE_LISTEN", "127.0.0.1:0", "TANDEM_INFERENCE_TIER: Field required"),
     ],
 )
@@ -50,6 +56,7 @@ def test_a_wrong_setting_ends_the_start_and_is_named(service: str, name: str, va
     )
     assert done.returncode == 2
     assert said in done.stderr
+    assert "secret" not in done.stderr
     assert f"tandem serve {service} --settings" in done.stderr
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from tandem.catalogue import Catalogue
 from tandem.orchestrator.policy import Policy
+from tandem.serving.keys import KeysDocument
 from tandem.yaml_document import MAX_BYTES, Complaint, Document, DocumentError, Section, load
 
 
@@ -239,7 +240,9 @@ def fields(model: type[BaseModel]) -> Iterator[tuple[str, str | None]]:
             yield from fields(section)
 
 
-@pytest.mark.parametrize(("model", "page"), [(Policy, "policy.md"), (Catalogue, "catalogue.md")])
+@pytest.mark.parametrize(
+    ("model", "page"), [(Policy, "policy.md"), (Catalogue, "catalogue.md"), (KeysDocument, "tenants.md")]
+)
 def test_every_field_is_in_the_documentation_with_its_docstring(model: type[Document], page: str) -> None:
     text = (Path(__file__).parents[2] / "docs" / page).read_text()
     rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]

@@ -12,6 +12,7 @@ import typer
 
 from tandem.cli.fetch import fetch
 from tandem.cli.ledger import app as ledger_app
+from tandem.cli.keys import app as keys_app
 from tandem.cli.policy import app as policy_app
 from tandem.embedded.source import DEFAULT_SOURCE
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(policy_app, name="policy")
+app.add_typer(keys_app, name="keys")
 app.command(name="fetch")(fetch)
 
 
@@ -95,6 +97,12 @@ def up(
     listen: Listen = "127.0.0.1:50051",
     catalogue: Document = None,
     policy: Document = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Hashes of API keys; with it, every request needs a key."
+        ),
+    ] = None,
     r1_model: Model = DEFAULT_SOURCE,
     pro_model: Model = DEFAULT_SOURCE,
     triton_url: TritonUrl = None,
@@ -112,6 +120,7 @@ def up(
         listen,
         catalogue,
         policy,
+        keys,
         r1_model,
         pro_model,
         triton_url,
@@ -137,6 +146,13 @@ def ask(
     ] = None,
     target: Annotated[str, typer.Option(help="Address of the orchestrator.")] = "127.0.0.1:50051",
     tenant: Annotated[str | None, typer.Option(help="On whose behalf.")] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="TANDEM_API_KEY",
+            help="The tenant's API key. Better in the environment: other users of this machine see options.",
+        ),
+    ] = None,
     tier: Annotated[str, typer.Option(help="The tier that must answer first.", show_default=False)] = "",
     variant: Annotated[str, typer.Option(help="The variant of that tier.", show_default=False)] = "",
     strategy: Annotated[str | None, typer.Option(help="route or ensemble.")] = None,
@@ -160,6 +176,6 @@ def ask(
             raise typer.BadParameter("give a question, or pipe one to standard input", param_hint="PROMPT")
         prompt = sys.stdin.read()
     question = Question(
-        prompt, target, tenant, tier, variant, strategy, deadline, max_tokens, system, no_cache
+        prompt, target, tenant, api_key, tier, variant, strategy, deadline, max_tokens, system, no_cache
     )
     raise typer.Exit(asyncio.run(run_ask(question, explain=explain, as_json=as_json)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import typer
@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from tandem.cli.report import Screen, show_answer, show_plan
 from tandem.client import Client, user
-from tandem.errors import BackendUnavailable, TandemError
+from tandem.errors import BackendUnavailable, TandemError, UnknownApiKey
 from tandem.v1 import types_pb2
 
 
@@ -25,6 +25,7 @@ class Question:
     prompt: str
     target: str
     tenant: str | None
+    api_key: str | None = field(repr=False)
     tier: str
     variant: str
     strategy: str | None
@@ -63,7 +64,7 @@ async def run_ask(question: Question, *, explain: bool, as_json: bool) -> int:
     """Ask and show the answer; return the exit status."""
     options = question.options()
     try:
-        async with Client(question.target, question.tenant) as client:
+        async with Client(question.target, question.tenant, question.api_key) as client:
             if explain:
                 explained = await client.explain(question.messages(), **options)
                 _print_json(explained) if as_json else show_plan(explained)
@@ -95,11 +96,11 @@ def _print_json(message: Message) -> None:
 
 
 def _show_error(error: TandemError, target: str, as_json: bool) -> None:
-    hint = (
-        f"; is a system running at {target}? start one with `tandem up`"
-        if isinstance(error, BackendUnavailable)
-        else ""
-    )
+    hint = ""
+    if isinstance(error, BackendUnavailable):
+        hint = f"; is a system running at {target}? start one with `tandem up`"
+    elif isinstance(error, UnknownApiKey):
+        hint = "; `tandem ask` sends the key in the environment variable TANDEM_API_KEY"
     if as_json:
         described = {"code": error.code.name, "reason": error.reason, "message": error.message}
         print(

@@ -31,6 +31,7 @@ class Options:
     listen: str
     catalogue: Path | None
     policy: Path | None
+    keys: Path | None
     r1_model: str
     pro_model: str
     triton_url: str | None
@@ -46,6 +47,7 @@ class Options:
             catalogue=self.catalogue or deploy_folder() / "catalogue.yaml",
             policy=self.policy or deploy_folder() / "policy.yaml",
             ledger=self.ledger_url(),
+            keys=self.keys,
             log_format=self.log_format,
             log_level=self.log_level,
         )

@@ -15,6 +15,7 @@ from typing import Final
 from tandem.catalogue import load_catalogue
 from tandem.embedded.errors import EmbeddedError
 from tandem.embedded.system import System, wait_healthy
+from tandem.serving.keys import load_keys
 from tandem.telemetry.logs import logger
 
 START_SECONDS: Final = 60.0
@@ -42,9 +43,11 @@ async def separate(system: System) -> AsyncIterator[str]:
 
     Raises:
         ServiceFailed: the orchestrator did not come up.
-        DocumentError: the catalogue is not valid.
+        DocumentError: the catalogue or the keys are not valid.
     """
     tiers = list(load_catalogue(system.catalogue).tiers)
+    if system.keys:
+        load_keys(system.keys)
     address, services = lay_out(system, tiers)
     front, back = _Group(services[-1:], system.drain_seconds), _Group(services[:-1], system.drain_seconds)
     try:
@@ -81,6 +84,8 @@ def lay_out(system: System, tiers: Sequence[str]) -> tuple[str, list[Service]]:
         "policy": str(system.policy),
         "ledger": system.ledger,
     }
+    if system.keys:
+        extra["keys"] = str(system.keys)
     services.append(_service(system, "orchestrator", address, extra))
     return address, services
 

@@ -21,8 +21,8 @@ RETRY_SECONDS: Final = 0.1
 class System:
     """Addresses and documents of a system.
 
-    `triton` is Triton's gRPC address; `listen` is where the orchestrator listens, port 0 for a free one;
-    `ledger` is a SQLAlchemy URL, empty for none.
+    `triton` is Triton's gRPC address; `listen` is where the orchestrator listens, port 0 for a free one; `ledger` is a
+    SQLAlchemy URL, empty for none; `keys` are the hashes of the API keys, without which nobody needs one.
     """
 
     triton: str
@@ -30,6 +30,7 @@ class System:
     catalogue: Path
     policy: Path
     ledger: str = ""
+    keys: Path | None = None
     drain_seconds: float = 30.0
     log_format: LogFormat = "console"
     log_level: LogLevel = "warning"

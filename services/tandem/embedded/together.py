@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from tandem.catalogue import load_catalogue
 from tandem.classifier.classify import ClassifierCore
@@ -12,8 +12,7 @@ from tandem.embedded.system import System
 from tandem.fusion.fuse import FusionCore
 from tandem.fusion.settings import Settings as FusionSettings
 from tandem.inference.__main__ import build as build_inference
-from tandem.ledger.opening import opened_ledger
-from tandem.orchestrator.__main__ import build_server
+from tandem.orchestrator.__main__ import Stores, serving
 from tandem.orchestrator.answer import Services
 from tandem.orchestrator.health import tier_check
 from tandem.orchestrator.policy import load_policy
@@ -29,16 +28,18 @@ async def together(system: System) -> AsyncIterator[str]:
 
     Raises:
         StartError: the address is taken.
-        DocumentError: catalogue or policy are not valid.
+        DocumentError: catalogue, policy or keys are not valid.
         LedgerUnusable: the ledger cannot be opened.
     """
     catalogue = load_catalogue(system.catalogue)
     policy = load_policy(system.policy, catalogue)
-    async with opened_ledger(system.ledger) as ledger, open_channel(system.triton) as triton:
+    stores = Stores(system.ledger, system.keys)
+    async with AsyncExitStack() as stack:
+        triton = await stack.enter_async_context(open_channel(system.triton))
         tiers = {name: build_inference(catalogue, name, triton) for name in catalogue.tiers}
         services = Services(ClassifierCore(), FusionCore(FusionSettings().reliability), tiers)
         listen = Listen(system.listen, system.drain_seconds)
-        server = build_server(listen, services, catalogue, policy, ledger=ledger)
+        server = await stack.enter_async_context(serving(listen, services, catalogue, policy, stores))
         await server.start()
         check = tier_check(tiers, SERVICE_NAME)
         server.set_health(await check())

@@ -3,42 +3,77 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 from tandem.catalogue import Catalogue, load_catalogue
-from tandem.ledger.entry import Ledger
 from tandem.ledger.opening import opened_ledger
-from tandem.orchestrator.answer import Orchestrator, Services
+from tandem.ledger.queries import spent_today
+from tandem.orchestrator.answer import Keeping, Orchestrator, Services
+from tandem.orchestrator.bookkeeping import Bookkeeper
+from tandem.orchestrator.budgets import Budgets
 from tandem.orchestrator.health import tier_check
 from tandem.orchestrator.policy import Policy, load_policy
 from tandem.orchestrator.servicer import SERVICE_NAME, OrchestratorServicer
 from tandem.orchestrator.settings import Settings
+from tandem.serving.authentication import authentication
 from tandem.serving.clients import GrpcClassifier, GrpcFusion, GrpcInference, open_channel
 from tandem.serving.context import DeadlineRule
+from tandem.serving.keys import Keys
 from tandem.serving.run import run
 from tandem.serving.server import Listen, Server
 from tandem.telemetry.logs import configure
 from tandem.v1 import orchestrator_pb2_grpc
 
 
-def build_server(
-    listen: Listen, services: Services, catalogue: Catalogue, policy: Policy, *, ledger: Ledger
-) -> Server:
-    """Return a server that answers by one policy and one catalogue, and books every request in the ledger."""
-    del ledger  # for the Orchestrator, which takes none yet
-    rule = DeadlineRule(policy.deadline.default_ms / 1000.0, policy.deadline.max_ms / 1000.0)
-    server = Server(listen, rule, [SERVICE_NAME])
-    servicer = OrchestratorServicer(Orchestrator(services, catalogue, policy))
-    orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server.grpc)
-    return server
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where the orchestrator keeps what outlives a request."""
+
+    ledger: str = ""
+    """SQLAlchemy URL; empty: no ledger is kept."""
+    keys: Path | None = None
+    """Document of the API keys."""
+    environment_keys: Keys | None = None
+    """API keys beside those of the document; None, and no document: nobody needs a key."""
+
+
+@asynccontextmanager
+async def serving(
+    listen: Listen, services: Services, catalogue: Catalogue, policy: Policy, stores: Stores
+) -> AsyncIterator[Server]:
+    """Give a server that answers by one policy and one catalogue; close the books behind it.
+
+    Raises:
+        LedgerUnusable: the ledger cannot be opened.
+        DocumentError: the keys are not valid.
+    """
+    async with (
+        opened_ledger(stores.ledger) as ledger,
+        authentication(stores.keys, stores.environment_keys) as authenticator,
+    ):
+        spent = await asyncio.to_thread(spent_today, stores.ledger) if stores.ledger else {}
+        budgets = Budgets(policy.budgets, spent, proven=authenticator is not None)
+        bookkeeper = Bookkeeper(services.tiers, catalogue, ledger, budgets)
+        orchestrator = Orchestrator(services, catalogue, policy, Keeping(budgets, bookkeeper))
+        rule = DeadlineRule(policy.deadline.default_ms / 1000.0, policy.deadline.max_ms / 1000.0)
+        server = Server(listen, rule, [SERVICE_NAME], authenticator)
+        servicer = OrchestratorServicer(orchestrator)
+        orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server.grpc)
+        try:
+            yield server
+        finally:
+            await bookkeeper.drain()
 
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     catalogue = load_catalogue(settings.catalogue)
     policy = load_policy(settings.policy, catalogue)
+    stores = Stores(settings.ledger, settings.keys, settings.environment_keys())
     async with AsyncExitStack() as stack:
-        ledger = await stack.enter_async_context(opened_ledger(settings.ledger))
         targets = {"classifier": settings.classifier, "fusion": settings.fusion}
         opened = {name: await stack.enter_async_context(open_channel(to)) for name, to in targets.items()}
         tiers = {
@@ -46,7 +81,9 @@ async def serve(settings: Settings) -> None:
             for name in catalogue.tiers
         }
         services = Services(GrpcClassifier(opened["classifier"]), GrpcFusion(opened["fusion"]), tiers)
-        server = build_server(settings.listening(), services, catalogue, policy, ledger=ledger)
+        server = await stack.enter_async_context(
+            serving(settings.listening(), services, catalogue, policy, stores)
+        )
         await run(server, tier_check(tiers, SERVICE_NAME))
 
 

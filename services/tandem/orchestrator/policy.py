@@ -6,11 +6,13 @@ What names tiers has no default, everything else has. The docstring of a field i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from tandem.call import NAME
 from tandem.catalogue import Catalogue, Name
 from tandem.errors import UnknownTier, UnknownVariant
 from tandem.v1 import types_pb2
@@ -19,7 +21,7 @@ from tandem.yaml_document import Complaint, Document, Location, Section, load
 TargetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}(/[a-z][a-z0-9-]{0,31})?$")]
 """`tier` for the tier's default variant, or `tier/variant`."""
 
-TenantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+TenantName = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 
 Cause = Literal["timeout", "out_of_memory", "unavailable", "overloaded"]
 """A kind of failure that another model can repair."""
@@ -183,6 +185,33 @@ class Entitlements(Section):
     """Tiers by tenant, in place of the default."""
 
 
+class Budget(Section):
+    """What a tenant may use up."""
+
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    """Requests per minute, 1 or more; as many may come at once. Absent: no limit."""
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    """Tokens per minute of prompts and answers together, 1 or more; as many at once. Absent: no limit."""
+    usd_per_day: Annotated[Decimal, Field(strict=False, gt=0, le=1_000_000, decimal_places=9)] | None = None
+    """US dollars per day in UTC, above 0, at most 1,000,000, with at most 9 decimal places. Absent: no limit."""
+    when_exhausted: Literal["refuse", "cheap"] = "refuse"
+    """When tokens or money are used up: `refuse`, or `cheap`, which lets `routing.cheap` alone answer."""
+
+    @property
+    def nano_usd_per_day(self) -> int | None:
+        """Billionths of a US dollar per day; None: no limit."""
+        return None if self.usd_per_day is None else int(self.usd_per_day * 10**9)
+
+
+class BudgetPolicy(Section):
+    """What tenants may use up."""
+
+    default: Budget = Budget()
+    """Budget of every tenant that is not listed; with API keys one for each of them, without one for all together."""
+    tenants: Mapping[TenantName, Budget] = {}
+    """Budgets by tenant, in place of the default."""
+
+
 class Policy(Document):
     """Everything the orchestrator decides by."""
 
@@ -216,6 +245,8 @@ class Policy(Document):
     """Which answers are kept."""
     entitlements: Entitlements
     """Which tiers a tenant may use."""
+    budgets: BudgetPolicy = BudgetPolicy()
+    """What a tenant may use up."""
 
     def fallbacks_for(self, tier: str, on: Cause) -> Fallback | None:
         """Return what answers when a tier fails in a way; None: the failure is raised to the client."""
@@ -242,6 +273,17 @@ class Policy(Document):
                 message = f"{row.from_tier} on {row.on} is already in fallbacks[{first}]; join the two"
                 yield Complaint(("fallbacks", index), message)
             yield from _check_targets(("fallbacks", index, "to"), row, catalogue)
+        yield from self._check_budgets()
+
+    def _check_budgets(self) -> Iterator[Complaint]:
+        """Yield the budgets that leave a tenant to a tier that it may not use."""
+        budgets, listed = self.budgets, self.entitlements.tenants
+        others = {tenant: tiers for tenant, tiers in listed.items() if tenant not in budgets.tenants}
+        default = {"tenants that are not listed": self.entitlements.default, **others}
+        yield from _check_budget(("budgets", "default"), budgets.default, self.routing.cheap, default)
+        for tenant, budget in budgets.tenants.items():
+            tiers = {tenant: self.tiers_of(tenant)}
+            yield from _check_budget(("budgets", "tenants", tenant), budget, self.routing.cheap, tiers)
 
     def _names(self) -> Iterator[tuple[Location, str]]:
         """Yield every tier or target that the document names, with its place."""
@@ -294,3 +336,18 @@ def _check_targets(location: Location, row: Fallback, catalogue: Catalogue) -> I
         elif (target.tier, variant) in used:
             yield Complaint((*location, index), f"{name} is named before; remove it")
         used.append((target.tier, variant))
+
+
+def _check_budget(
+    location: Location, budget: Budget, cheap: str, tiers: Mapping[str, Iterable[str]]
+) -> Iterator[Complaint]:
+    """Yield what is wrong with a budget of tenants that may use `tiers`."""
+    if budget.when_exhausted == "refuse":
+        return
+    place = (*location, "when_exhausted")
+    if budget.tokens_per_minute is None and budget.usd_per_day is None:
+        yield Complaint(place, "needs tokens_per_minute or usd_per_day beside it; add one, or remove this")
+    lacking = [tenant for tenant, names in tiers.items() if cheap not in names]
+    if lacking:
+        message = f"leaves {cheap} to answer, which may not be used by {', '.join(lacking)}; write refuse"
+        yield Complaint(place, message)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from tandem.deployment import deploy_folder
+from tandem.serving.keys import Keys, parse_keys
 from tandem.serving.settings import ServiceSettings
 
 
@@ -15,7 +16,10 @@ class Settings(ServiceSettings):
     """Environment variables `TANDEM_ORCHESTRATOR_…`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TANDEM_ORCHESTRATOR_", use_attribute_docstrings=True, extra="forbid"
+        env_prefix="TANDEM_ORCHESTRATOR_",
+        use_attribute_docstrings=True,
+        extra="forbid",
+        hide_input_in_errors=True,  # some of it is secret
     )
 
     listen: str = "127.0.0.1:50051"
@@ -38,3 +42,20 @@ class Settings(ServiceSettings):
 
     ledger: str = ""
     """SQLAlchemy URL of the database that every attempt is booked in. Empty: none is kept."""
+
+    keys: Path | None = None
+    """The hashes of the API keys. Read again when it changes. Absent, with `api_keys` absent: nobody needs a key."""
+
+    api_keys: SecretStr | None = None
+    """More hashes of API keys: a JSON object of tenant to SHA-256, or to a list of them. Absent: none."""
+
+    @field_validator("api_keys")
+    @classmethod
+    def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_keys(value.get_secret_value())
+        return value
+
+    def environment_keys(self) -> Keys | None:
+        """Return the API keys of `api_keys`; None if it is absent."""
+        return None if self.api_keys is None else parse_keys(self.api_keys.get_secret_value())

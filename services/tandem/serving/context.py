@@ -11,18 +11,20 @@ from typing import Final
 
 import grpc.aio
 
-from tandem.call import Call
+from tandem.call import NAME, Call
 from tandem.clock import now
 from tandem.errors import Details, InvalidRequest, Violation
+from tandem.serving.authentication import Authenticator
 
 TENANT: Final = "tandem-tenant"
 REQUEST_ID: Final = "tandem-request-id"
 RETRIES_LEFT: Final = "tandem-retries-left"
+AUTHORIZATION: Final = "authorization"
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
 MAX_RETRIES: Final = 8
 
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NAME: Final = re.compile(NAME)
 _current: ContextVar[Call] = ContextVar("call")
 
 
@@ -54,6 +56,20 @@ def _named(metadata: dict[str, str], key: str, absent: str) -> str:
     return value
 
 
+def _tenant(metadata: dict[str, str], authenticator: Authenticator | None) -> str:
+    """Return on whose behalf a request comes: where there are API keys, its key says that and nothing else."""
+    if authenticator is None:
+        return _named(metadata, TENANT, "anonymous")
+    tenant = authenticator.tenant(metadata.get(AUTHORIZATION))
+    if metadata.get(TENANT, tenant) != tenant:
+        raise InvalidRequest(
+            f"metadata {TENANT} names another tenant than the API key, which is that of {tenant}; leave it out, or "
+            "send the key of the tenant that it names",
+            Details((Violation(TENANT, f"must be absent or {tenant}, the tenant of the API key"),)),
+        )
+    return tenant
+
+
 def _retries(metadata: dict[str, str]) -> int | None:
     value = metadata.get(RETRIES_LEFT)
     if value is None:
@@ -83,14 +99,22 @@ def _granted(remaining: float) -> float:
     return remaining - 10.0 ** (math.floor(math.log10(remaining)) - 2)
 
 
-def read_call(context: grpc.aio.ServicerContext[object, object], deadline: DeadlineRule) -> Call:
+def read_call(
+    context: grpc.aio.ServicerContext[object, object],
+    deadline: DeadlineRule,
+    authenticator: Authenticator | None = None,
+) -> Call:
     """Return the call that an RPC's metadata and deadline describe.
 
+    Without an authenticator the client is believed whatever tenant it names.
+
     Raises:
+        UnknownApiKey: the authenticator does not know the request's key.
         InvalidRequest: a metadata value breaks its rule.
     """
     arrived = now()
     metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    tenant = _tenant(metadata, authenticator)
     remaining = context.time_remaining()
     seconds = (
         deadline.default_seconds if remaining is None else min(_granted(remaining), deadline.max_seconds)
@@ -99,7 +123,7 @@ def read_call(context: grpc.aio.ServicerContext[object, object], deadline: Deadl
         request_id=_named(metadata, REQUEST_ID, uuid.uuid4().hex),
         deadline=arrived + seconds,
         started=arrived,
-        tenant=_named(metadata, TENANT, "anonymous"),
+        tenant=tenant,
         retries_left=_retries(metadata),
         traceparent=metadata.get(TRACEPARENT, ""),
         tracestate=metadata.get(TRACESTATE, ""),

@@ -24,7 +24,8 @@ from tandem.errors import (
     InvalidRequest,
     TandemError,
 )
-from tandem.serving.context import DeadlineRule, anonymous_call, enter, read_call
+from tandem.serving.authentication import Authenticator
+from tandem.serving.context import REQUEST_ID, DeadlineRule, anonymous_call, enter, read_call
 from tandem.serving.status import abort
 from tandem.serving.validation import validate
 from tandem.telemetry.logs import logger
@@ -35,10 +36,16 @@ _log = logger("edge")
 
 
 class Edge(grpc.aio.ServerInterceptor):
-    """Wraps every RPC of Tandem's own services; health, reflection and channelz pass untouched."""
+    """Wraps every RPC of Tandem's own services; health, reflection and channelz pass untouched.
 
-    def __init__(self, deadline: DeadlineRule) -> None:
+    Args:
+        deadline: how long a request may take.
+        authenticator: says who sends a request; None: whoever calls is trusted, as between Tandem's services.
+    """
+
+    def __init__(self, deadline: DeadlineRule, authenticator: Authenticator | None = None) -> None:
         self._deadline = deadline
+        self._authenticator = authenticator
         self._wrapped: dict[str, Handler] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -105,9 +112,12 @@ class Edge(grpc.aio.ServerInterceptor):
         self._entered()
         call, failure = anonymous_call(self._deadline), None
         try:
-            call = read_call(context, self._deadline)
+            call = read_call(context, self._deadline, self._authenticator)
             enter(call)
             self._admit(request)
+            if not isinstance(request, Message):
+                # The client may begin to send: had it written to a call that is refused, gRPC might hide from it why.
+                await context.send_initial_metadata(((REQUEST_ID, call.request_id),))
             async with asyncio.timeout_at(call.deadline):
                 yield
         except TandemError as error:

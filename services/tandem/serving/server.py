@@ -14,6 +14,7 @@ from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from tandem.serving.authentication import Authenticator
 from tandem.serving.context import DeadlineRule
 from tandem.serving.edge import Edge
 from tandem.serving.health import Health
@@ -42,12 +43,24 @@ class Server:
     """A gRPC server with everything that every Tandem service has.
 
     Add servicers through `grpc`, then `start`; health is NOT_SERVING until `set_health` says otherwise.
+
+    Args:
+        listen: where.
+        deadline: how long a request may take.
+        services: full names of the services that will be added.
+        authenticator: says who sends a request; None: whoever calls is trusted.
     """
 
-    def __init__(self, listen: Listen, deadline: DeadlineRule, services: Sequence[str]) -> None:
+    def __init__(
+        self,
+        listen: Listen,
+        deadline: DeadlineRule,
+        services: Sequence[str],
+        authenticator: Authenticator | None = None,
+    ) -> None:
         self._listen = listen
         self._services = services
-        self._edge = Edge(deadline)
+        self._edge = Edge(deadline, authenticator)
         self._health = Health()
         self.port = 0
         self.grpc = grpc.aio.server(

@@ -10,7 +10,7 @@ is the gRPC deadline; absent, the policy's default. A message has at most 16 MiB
 RESOURCE_EXHAUSTED.
 
 Where API keys are configured, `authorization: Bearer KEY` is required and decides who the tenant is; `tandem-tenant`
-may then only repeat it.
+may then only repeat it, another name is INVALID_REQUEST. Health and reflection need no key.
 
 Every error is a `google.rpc.Status` with `ErrorInfo{reason, domain: "tandem"}`. All rpcs may answer: INVALID_ARGUMENT
 (INVALID_REQUEST, with BadRequest violations), UNAUTHENTICATED (UNKNOWN_API_KEY), DEADLINE_EXCEEDED (DEADLINE_TOO_SHORT

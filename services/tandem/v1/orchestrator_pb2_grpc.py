@@ -92,6 +92,9 @@ class OrchestratorServiceServicer:
         answers run side by side, each as many at a time as the tier bears. Flow control bounds what is held on both sides.
         Not idempotent.
 
+        Once the call is accepted, the initial metadata comes with `tandem-request-id`. A client that sends items before may
+        get INTERNAL of its gRPC library instead of the reason why the call is refused.
+
         An invalid item is answered in its result, too. An item that is sent again in the same call is answered once; the
         same index with another question, or more than 100,000 items, ends the call with INVALID_ARGUMENT.
         """

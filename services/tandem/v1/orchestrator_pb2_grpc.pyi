@@ -10,7 +10,7 @@ is the gRPC deadline; absent, the policy's default. A message has at most 16 MiB
 RESOURCE_EXHAUSTED.
 
 Where API keys are configured, `authorization: Bearer KEY` is required and decides who the tenant is; `tandem-tenant`
-may then only repeat it.
+may then only repeat it, another name is INVALID_REQUEST. Health and reflection need no key.
 
 Every error is a `google.rpc.Status` with `ErrorInfo{reason, domain: "tandem"}`. All rpcs may answer: INVALID_ARGUMENT
 (INVALID_REQUEST, with BadRequest violations), UNAUTHENTICATED (UNKNOWN_API_KEY), DEADLINE_EXCEEDED (DEADLINE_TOO_SHORT
@@ -65,6 +65,9 @@ class OrchestratorServiceStub:
     answers run side by side, each as many at a time as the tier bears. Flow control bounds what is held on both sides.
     Not idempotent.
 
+    Once the call is accepted, the initial metadata comes with `tandem-request-id`. A client that sends items before may
+    get INTERNAL of its gRPC library instead of the reason why the call is refused.
+
     An invalid item is answered in its result, too. An item that is sent again in the same call is answered once; the
     same index with another question, or more than 100,000 items, ends the call with INVALID_ARGUMENT.
     """
@@ -100,6 +103,9 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     A request that fails does so alone, in its result. Items that the cheap tier answers and those that the strong one
     answers run side by side, each as many at a time as the tier bears. Flow control bounds what is held on both sides.
     Not idempotent.
+
+    Once the call is accepted, the initial metadata comes with `tandem-request-id`. A client that sends items before may
+    get INTERNAL of its gRPC library instead of the reason why the call is refused.
 
     An invalid item is answered in its result, too. An item that is sent again in the same call is answered once; the
     same index with another question, or more than 100,000 items, ends the call with INVALID_ARGUMENT.
@@ -151,6 +157,9 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         A request that fails does so alone, in its result. Items that the cheap tier answers and those that the strong one
         answers run side by side, each as many at a time as the tier bears. Flow control bounds what is held on both sides.
         Not idempotent.
+
+        Once the call is accepted, the initial metadata comes with `tandem-request-id`. A client that sends items before may
+        get INTERNAL of its gRPC library instead of the reason why the call is refused.
 
         An invalid item is answered in its result, too. An item that is sent again in the same call is answered once; the
         same index with another question, or more than 100,000 items, ends the call with INVALID_ARGUMENT.

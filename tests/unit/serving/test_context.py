@@ -10,8 +10,10 @@ import grpc.aio
 import pytest
 
 from tandem.call import Call
-from tandem.errors import InvalidRequest
+from tandem.errors import InvalidRequest, UnknownApiKey
+from tandem.serving.authentication import Authenticator
 from tandem.serving.context import DeadlineRule, anonymous_call, read_call, write_metadata
+from tandem.serving.keys import digest
 from tests.fakes.calls import call
 
 RULE = DeadlineRule(default_seconds=30, max_seconds=60)
@@ -33,9 +35,13 @@ class FakeContext:
         return self._remaining
 
 
-def read(*metadata: tuple[str, str | bytes], remaining: float | None = None) -> Call:
+def read(
+    *metadata: tuple[str, str | bytes],
+    remaining: float | None = None,
+    authenticator: Authenticator | None = None,
+) -> Call:
     context = cast("grpc.aio.ServicerContext[object, object]", FakeContext(metadata, remaining))
-    return read_call(context, RULE)
+    return read_call(context, RULE, authenticator)
 
 
 async def test_without_metadata() -> None:
@@ -124,3 +130,41 @@ async def test_a_request_whose_metadata_is_broken_has_a_name_all_the_same() -> N
     found = anonymous_call(RULE)
     assert found.request_id
     assert found.deadline - found.started == 30
+
+
+# --- where there are API keys
+
+KEYS = Authenticator({digest("sesame"): "shop"})
+SESAME = ("authorization", "Bearer sesame")
+
+
+async def test_the_key_says_who_the_tenant_is() -> None:
+    assert read(SESAME, authenticator=KEYS).tenant == "shop"
+    assert read(SESAME, ("tandem-tenant", "shop"), authenticator=KEYS).tenant == "shop"
+
+
+@pytest.mark.parametrize("claimed", ["bank", "anonymous", "", "shop ", "Shop"])
+async def test_nobody_asks_in_the_name_of_another_tenant(claimed: str) -> None:
+    with pytest.raises(InvalidRequest, match="another tenant than the API key") as caught:
+        read(SESAME, ("tandem-tenant", claimed), authenticator=KEYS)
+    assert [v.field for v in caught.value.details.violations] == ["tandem-tenant"]
+    assert "sesame" not in str(caught.value)
+
+
+async def test_a_name_is_no_key() -> None:
+    with pytest.raises(UnknownApiKey):
+        read(("tandem-tenant", "shop"), authenticator=KEYS)
+
+
+async def test_who_has_no_key_learns_nothing_else() -> None:
+    with pytest.raises(UnknownApiKey):
+        read(("tandem-request-id", "a b"), ("tandem-retries-left", "9"), authenticator=KEYS)
+
+
+async def test_the_key_goes_no_further() -> None:
+    assert "sesame" not in str(write_metadata(read(SESAME, authenticator=KEYS)))
+
+
+async def test_without_keys_what_is_sent_as_one_does_not_matter() -> None:
+    assert read(SESAME).tenant == "anonymous"
+    assert read(SESAME, ("tandem-tenant", "bank")).tenant == "bank"

@@ -23,7 +23,9 @@ from tandem.errors import (
     TandemError,
     Violation,
 )
+from tandem.serving.authentication import Authenticator
 from tandem.serving.context import DeadlineRule, current_call
+from tandem.serving.keys import digest
 from tandem.serving.status import DETAILS_KEY, from_rpc_error
 from tandem.v1 import orchestrator_pb2, orchestrator_pb2_grpc, types_pb2
 from tests.fakes.calls import question
@@ -253,6 +255,39 @@ async def test_metadata_that_breaks_its_rule(edge: Edge, kind: str, key: str, va
     assert info_of(status).metadata["request_id"]
     assert [v.field for v in from_rpc_error(failure, "x").details.violations] == [key]
     assert not edge.servicer.entered.is_set()
+
+
+@kinds
+async def test_without_its_key_nothing_is_let_in(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async with opened(authenticator=Authenticator({digest("sesame"): "shop"})) as edge:
+        for metadata in ([], [("authorization", "Bearer simsalabim")], [("tandem-tenant", "shop")]):
+            failure, status = await failing(edge, kind, metadata=metadata)
+            assert failure.code() is grpc.StatusCode.UNAUTHENTICATED
+            assert info_of(status).reason == "UNKNOWN_API_KEY"
+            assert "simsalabim" not in str(failure) + str(status)
+        assert not edge.servicer.entered.is_set()
+        await getattr(edge, kind)(metadata=[("authorization", "Bearer sesame")])
+        assert edge.servicer.calls[0].tenant == "shop"
+    logged = "".join(capsys.readouterr())
+    assert "UNKNOWN_API_KEY" in logged
+    assert "simsalabim" not in logged
+    assert "sesame" not in logged
+
+
+async def test_who_will_send_many_messages_learns_first_that_it_may(edge: Edge) -> None:
+    edge.servicer.act = edge.servicer.hang
+    call = edge.stub.BatchGenerate(_nothing(), metadata=[("tandem-request-id", "mine")])
+    async with asyncio.timeout(10):
+        assert dict(await call.initial_metadata())["tandem-request-id"] == "mine"
+    call.cancel()
+
+
+async def test_bytes_without_a_key_are_not_even_called_unreadable() -> None:
+    async with opened(authenticator=Authenticator({})) as edge:
+        channel: Any = edge.served.channel
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await channel.unary_unary("/tandem.v1.OrchestratorService/Generate")(b"\xff\xff")
+        assert from_rpc_error(caught.value, "x").reason == "UNKNOWN_API_KEY"
 
 
 @kinds

@@ -1,0 +1,158 @@
+"""One request on its way to an answer: signals, plan, attempts, and what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from tandem.call import Call
+from tandem.catalogue import Catalogue
+from tandem.clock import now
+from tandem.errors import Cancelled, TandemError
+from tandem.orchestrator.attempts import Attempts, Backends, Question, Result
+from tandem.orchestrator.budgets import Verdict
+from tandem.orchestrator.planning import Planned, Planner
+from tandem.orchestrator.policy import Policy
+from tandem.orchestrator.record import Record
+from tandem.orchestrator.vote import Vote
+from tandem.protocols import Classifier, Fusion, Inference
+from tandem.v1 import classifier_pb2, orchestrator_pb2, types_pb2
+
+Request = orchestrator_pb2.GenerateRequest
+Event = orchestrator_pb2.StreamGenerateResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the orchestrator calls: in-process cores or gRPC clients."""
+
+    classifier: Classifier
+    fusion: Fusion
+    tiers: Mapping[str, Inference]
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What every request is worked on with."""
+
+    services: Services
+    catalogue: Catalogue
+    policy: Policy
+    planner: Planner
+    backends: Backends
+
+
+class Work:
+    """One request, from its arrival to its answer.
+
+    Args:
+        workshop: what it is worked on with.
+        request: the question; valid by its contract.
+        call: who asks, and until when.
+        verdict: what the tenant's budget allows.
+    """
+
+    def __init__(self, workshop: Workshop, request: Request, call: Call, verdict: Verdict) -> None:
+        self._shop = workshop
+        self._request = request
+        self._verdict = verdict
+        self.call = call
+        self.record = Record(call, workshop.catalogue)
+        self.signals: types_pb2.Signals | None = None
+        self.planned: Planned | None = None
+        self._result = Result()
+        self._fusion: types_pb2.Fusion | None = None
+
+    async def plan(self) -> Planned:
+        """Find the signals and make the plan.
+
+        Raises:
+            TandemError: as `Planner.plan`; BudgetExhausted if the client names a tier that its budget does not allow.
+        """
+        cheap = self._shop.policy.routing.cheap
+        if self._verdict.cheap_only and self._request.tier not in ("", cheap):
+            raise self._verdict.refusal()
+        self.signals = await self._classify()
+        self.planned = self._shop.planner.plan(self._request, self.signals, self.call, self._verdict.detail)
+        self.record.degradations.extend(self.planned.degradations)
+        return self.planned
+
+    async def run(self, planned: Planned, buffered: bool) -> AsyncGenerator[Event, None]:
+        """Yield what the client sees between the first event and the last.
+
+        Raises:
+            TandemError: of the last attempt, when nothing may replace it.
+        """
+        plan, gain = planned.plan, self.signals.expected_gain.value if self.signals else 0.0
+        question = Question(self._request, plan, self.call, planned.prompt_tokens, gain)
+        attempts = Attempts(question, self._shop.backends, self.record, buffered)
+        if plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
+            vote = Vote(attempts, self.record, self._shop.services.fusion)
+            self._result = await vote.run(plan, self.signals, self.call)
+            self._fusion = vote.outcome
+            for event in deltas(self._result.text, self._result.reasoning):
+                yield event
+            return
+        async with aclosing(attempts.stream(plan.attempts[0], self._result)) as events:
+            async for event in events:
+                yield event
+
+    def answer(self) -> types_pb2.Answer:
+        """Return the answer with everything that led to it, or what there is of one."""
+        attempts, result = self.record.attempts, self._result
+        answer = types_pb2.Answer(
+            request_id=self.call.request_id,
+            text=result.text,
+            reasoning=result.reasoning,
+            finish_reason=result.finish_reason,
+            answered_by=result.attempt.target,
+            usage=types_pb2.Usage(
+                input_tokens=sum(a.usage.input_tokens for a in attempts),
+                output_tokens=sum(a.usage.output_tokens for a in attempts),
+            ),
+            cost_nano_usd=sum(a.cost_nano_usd for a in attempts),
+            signals=self.signals,
+            plan=self.planned.plan if self.planned else None,
+            attempts=attempts,
+            degradations=self.record.degradations,
+            fusion=self._fusion,
+            duration_ms=self.call.elapsed_ms(),
+        )
+        if result.attempt.HasField("confidence"):
+            answer.confidence = result.attempt.confidence
+        first = [a.started_ms + a.ttft_ms for a in attempts if a.HasField("ttft_ms")]
+        if first:
+            answer.ttft_ms = min(first)
+        return answer
+
+    async def _classify(self) -> types_pb2.Signals | None:
+        """Return the signals, or None when the classifier is late or broken: it never delays an answer."""
+        end = now() + self._shop.policy.classifier.allowance_ms / 1000.0
+        question = classifier_pb2.ClassifyRequest(messages=self._request.messages)
+        try:
+            async with asyncio.timeout_at(end):
+                return (await self._shop.services.classifier.classify(question, self.call.until(end))).signals
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the classifier, the answer goes on
+            detail = f"the classifier gave no signals: {str(error) or 'it was late'}"
+            self.record.degrade(types_pb2.DEGRADATION_REASON_CLASSIFIER, detail)
+            return None
+
+
+def deltas(text: str, reasoning: str) -> list[Event]:
+    """Return the events that carry a whole answer."""
+    events = []
+    if reasoning:
+        events.append(Event(reasoning=orchestrator_pb2.ReasoningDelta(delta=reasoning)))
+    if text:
+        events.append(Event(text=orchestrator_pb2.TextDelta(delta=text)))
+    return events
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the `ErrorInfo.reason` under which a request that ended with an error is booked."""
+    if isinstance(error, TandemError):
+        return error.reason
+    cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
+    return Cancelled("the client went away").reason if cancelled else "INTERNAL"
