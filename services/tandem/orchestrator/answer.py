@@ -11,9 +11,10 @@ from tandem.call import Call
 from tandem.catalogue import Catalogue
 from tandem.clock import now
 from tandem.orchestrator.attempts import Attempts, Backends, Record, Result
-from tandem.orchestrator.cache import AnswerCache
+from tandem.orchestrator.cache import AnswerCache, SharedLevel
 from tandem.orchestrator.planning import Planner
 from tandem.orchestrator.policy import Policy
+from tandem.orchestrator.single_flight import Flights
 from tandem.orchestrator.vote import Vote
 from tandem.protocols import Classifier, Fusion, Inference
 from tandem.v1 import classifier_pb2, orchestrator_pb2, types_pb2
@@ -34,13 +35,16 @@ class Services:
 class Orchestrator:
     """Answers requests by one policy and one catalogue."""
 
-    def __init__(self, services: Services, catalogue: Catalogue, policy: Policy) -> None:
+    def __init__(
+        self, services: Services, catalogue: Catalogue, policy: Policy, shared: SharedLevel | None = None
+    ) -> None:
         self._services = services
         self._policy = policy
         self._backends = Backends(services.tiers, catalogue, policy.max_attempts)
         self._planner = Planner(catalogue, policy)
         revision = f"{policy.revision}/{catalogue.revision}"
-        self._cache = AnswerCache(policy.cache.entries, policy.cache.max_temperature, revision)
+        self._cache = AnswerCache(policy.cache, revision, shared)
+        self._flights = Flights(self._cache.note)
 
     async def generate(self, request: Request, call: Call) -> types_pb2.Answer:
         """Answer in one message.
@@ -49,7 +53,33 @@ class Orchestrator:
             TandemError: as the contract of `OrchestratorService.Generate` lists them.
         """
         key = self._cache.key(request, call.tenant)
-        if key and (hit := self._cache.find(key)):
+        if key is None:
+            return await self._answer(request, call, None)
+        if hit := self._cache.find(key, call):
+            return _stamp(hit, call)
+        return await self._flights.answer(key, call, lambda: self._answer(request, call, key))
+
+    def stream_generate(self, request: Request, call: Call) -> AsyncGenerator[Event, None]:
+        """Answer as typed events. Raises as `generate`."""
+        key = self._cache.key(request, call.tenant)
+        if key is None:
+            return self._stream(request, call, None)
+        if hit := self._cache.find(key, call):
+            return _replay(_stamp(hit, call))
+        return self._flights.stream(key, call, lambda: self._stream(request, call, key))
+
+    async def forget(self, request_id: str, call: Call) -> bool:
+        """Remove from the cache what a request of the same tenant left there or got from there.
+
+        Returns whether there was something.
+
+        Raises:
+            BackendUnavailable: the level that replicas share does not answer.
+        """
+        return await self._cache.forget(request_id, call)
+
+    async def _answer(self, request: Request, call: Call, key: bytes | None) -> types_pb2.Answer:
+        if key and (hit := await self._cache.find_shared(key, call)):
             return _stamp(hit, call)
         work = await self._prepare(request, call)
         if work.plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
@@ -58,11 +88,9 @@ class Orchestrator:
             result = await work.attempts.answer(work.plan.attempts[0])
         return self._record(work, result, key)
 
-    async def stream_generate(self, request: Request, call: Call) -> AsyncGenerator[Event, None]:
-        """Answer as typed events. Raises as `generate`."""
-        key = self._cache.key(request, call.tenant)
-        if key and (hit := self._cache.find(key)):
-            for event in _replay(_stamp(hit, call)):
+    async def _stream(self, request: Request, call: Call, key: bytes | None) -> AsyncGenerator[Event, None]:
+        if key and (hit := await self._cache.find_shared(key, call)):
+            async for event in _replay(_stamp(hit, call)):
                 yield event
             return
         work = await self._prepare(request, call)
@@ -133,7 +161,7 @@ class Orchestrator:
         if first:
             answer.ttft_ms = min(first)
         if key:
-            self._cache.keep(key, answer)
+            self._cache.keep(key, answer, work.call)
         return _stamp(answer, work.call)
 
 
@@ -178,7 +206,9 @@ def _finished(answer: types_pb2.Answer) -> Event:
     return Event(finished=orchestrator_pb2.Finished(answer=answer))
 
 
-def _replay(answer: types_pb2.Answer) -> list[Event]:
-    """Return the events of an answer from the cache."""
-    started = Event(started=orchestrator_pb2.Started(request_id=answer.request_id))
-    return [started, *_deltas(answer.text, answer.reasoning), _finished(answer)]
+async def _replay(answer: types_pb2.Answer) -> AsyncGenerator[Event, None]:
+    """Yield the events of an answer from the cache."""
+    yield Event(started=orchestrator_pb2.Started(request_id=answer.request_id))
+    for event in _deltas(answer.text, answer.reasoning):
+        yield event
+    yield _finished(answer)
