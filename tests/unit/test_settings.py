@@ -36,6 +36,7 @@ def test_the_documentation_names_no_setting_that_is_gone() -> None:
     [
         ("classifier", "TANDEM_CLASSIFIER_DRAIN_SECONDS", "soon", "TANDEM_CLASSIFIER_DRAIN_SECONDS: "),
         ("fusion", "TANDEM_FUSION_LOG_FORMAT", "xml", "'json' or 'console'"),
+        ("orchestrator", "TANDEM_ORCHESTRATOR_CACHE_URL", "redis://:s3cret@h:port", "must be redis://HOST"),
         ("inference", "TANDEM_INFERENCE_LISTEN", "127.0.0.1:0", "TANDEM_INFERENCE_TIER: Field required"),
     ],
 )
@@ -51,3 +52,13 @@ def test_a_wrong_setting_ends_the_start_and_is_named(service: str, name: str, va
     assert done.returncode == 2
     assert said in done.stderr
     assert f"tandem serve {service} --settings" in done.stderr
+    assert "s3cret" not in done.stderr
+
+
+def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_ORCHESTRATOR_CACHE_URL", "rediss://:s3cret@h")
+    assert "s3cret" not in repr(settings_class("orchestrator")())
+    monkeypatch.setenv("TANDEM_ORCHESTRATOR_CACHE_URL", "http://:s3cret@h")
+    with pytest.raises(ValueError, match="must be redis://") as caught:
+        settings_class("orchestrator")()
+    assert "s3cret" not in str(caught.value)

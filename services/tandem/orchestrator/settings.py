@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from tandem.deployment import deploy_folder
+from tandem.orchestrator.shared_cache import open_pool
 from tandem.serving.settings import ServiceSettings
 
 
@@ -15,7 +16,10 @@ class Settings(ServiceSettings):
     """Environment variables `TANDEM_ORCHESTRATOR_…`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TANDEM_ORCHESTRATOR_", use_attribute_docstrings=True, extra="forbid"
+        env_prefix="TANDEM_ORCHESTRATOR_",
+        use_attribute_docstrings=True,
+        extra="forbid",
+        hide_input_in_errors=True,  # it may hold a password
     )
 
     listen: str = "127.0.0.1:50051"
@@ -35,3 +39,13 @@ class Settings(ServiceSettings):
 
     policy: Path = Field(default_factory=lambda: deploy_folder() / "policy.yaml")
     """The policy."""
+
+    cache_url: SecretStr = SecretStr("")
+    """Valkey or Redis that replicas share answers in: `redis://`, `rediss://` or `unix://`. Empty: none."""
+
+    @field_validator("cache_url")
+    @classmethod
+    def _usable(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value():
+            open_pool(url.get_secret_value())
+        return url
