@@ -93,6 +93,7 @@ class Flight:
         self.seats -= 1
         if self.seats == 0 and not self.ended:
             self.ended = True
+            self._timer.cancel()
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
@@ -108,6 +109,8 @@ class Flight:
                 self._error = Cancelled("the work on the answer was stopped; ask again")
         except Exception as error:  # noqa: BLE001 - it is raised to every caller
             self._error = error
+        else:
+            self._error = None
         finally:
             self.ended = True
             self._timer.cancel()

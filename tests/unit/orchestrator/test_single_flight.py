@@ -236,6 +236,29 @@ async def test_closing_a_stream_stops_the_work() -> None:
     assert world.running == 0
 
 
+async def test_who_leaves_as_soon_as_it_comes() -> None:
+    world = World()
+    task = asyncio.create_task(world.ask(named("one")))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert (world.running, world.flights._flights) == (0, {})
+
+
+async def test_work_that_finishes_as_its_deadline_passes() -> None:
+    """Cancelling may come too late; then there is an answer and no error."""
+    flights = Flights(lambda *_: None)
+
+    async def stubborn() -> AsyncGenerator[Event, None]:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            yield Event(finished=orchestrator_pb2.Finished(answer=types_pb2.Answer(request_id="one")))
+
+    events = [event async for event in flights.stream(KEY, named("one", 5), stubborn)]
+    assert [event.WhichOneof("event") for event in events] == ["finished"]
+
+
 async def test_nothing_is_left_behind() -> None:
     world = World(["a"], [BackendError("odd")], ["b"])
     await world.ask(named("one"))
@@ -355,15 +378,21 @@ async def test_a_hurried_answer(seconds: float, second: list[Step], text: str, s
 
 
 class _Caller:
-    """Somebody who reads a stream, perhaps not to its end."""
+    """Somebody who reads a stream or waits for the whole answer, perhaps not to the end."""
 
-    def __init__(self, world: World, number: int) -> None:
+    def __init__(self, world: World, number: int, *, streams: bool) -> None:
         self.seen: list[Event] = []
-        self.task = asyncio.create_task(self._read(world, named(str(number))))
+        read = self._read if streams else self._ask
+        self.task = asyncio.create_task(read(world, named(str(number))))
 
     async def _read(self, world: World, caller: Call) -> None:
         async for event in world.stream(caller):
             self.seen.append(event)
+
+    async def _ask(self, world: World, caller: Call) -> None:
+        answer = await world.ask(caller)
+        self.seen.append(Event(text=orchestrator_pb2.TextDelta(delta=answer.text)))
+        self.seen.append(Event(finished=orchestrator_pb2.Finished(answer=answer)))
 
     def saw(self) -> tuple[str, list[str | None]]:
         return joined(self.seen), [e.WhichOneof("event") for e in self.seen if e.HasField("finished")]
@@ -371,7 +400,7 @@ class _Caller:
 
 _moves = st.lists(
     st.one_of(
-        st.just(("join", 0)),
+        st.tuples(st.just("join"), st.integers(0, 1)),
         st.tuples(st.just("leave"), st.integers(0, 5)),
         st.tuples(st.just("wait"), st.integers(1, 12)),
     ),
@@ -390,7 +419,7 @@ async def _fly(words: list[str], fails: bool, moves: list[tuple[str, int]]) -> N
     left: set[int] = set()
     for move, number in moves:
         if move == "join":
-            callers.append(_Caller(world, len(callers)))
+            callers.append(_Caller(world, len(callers), streams=number == 1))
         elif move == "leave" and number < len(callers) and not callers[number].task.done():
             callers[number].task.cancel()
             left.add(number)
@@ -400,8 +429,9 @@ async def _fly(words: list[str], fails: bool, moves: list[tuple[str, int]]) -> N
     results = await asyncio.gather(*(caller.task for caller in callers), return_exceptions=True)
     for number, (caller, result) in enumerate(zip(callers, results, strict=True)):
         if number not in left:
-            assert caller.saw() == ("".join(words), [] if fails else ["finished"])
             assert isinstance(result, BackendError) is fails
+            if not fails:
+                assert caller.saw() == ("".join(words), ["finished"])
         else:
             assert "".join(words).startswith(caller.saw()[0])
     assert (world.running, world.flights._flights) == (0, {})
