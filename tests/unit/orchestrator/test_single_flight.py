@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
@@ -12,90 +11,15 @@ from hypothesis import strategies as st
 
 from tandem.call import Call
 from tandem.clock import now
-from tandem.errors import BackendError, DeadlineExceeded, Overloaded
-from tandem.orchestrator.single_flight import TOLERANCE_SECONDS, Event, Flights
+from tandem.errors import BackendError
+from tandem.orchestrator.single_flight import Event, Flights
 from tandem.simulation.virtual_time import run
 from tandem.v1 import orchestrator_pb2, types_pb2
-from tests.fakes.calls import call
+from tests.fakes.flights import KEY, World, joined, later, named
 
 pytestmark = pytest.mark.virtual_time
 
-KEY = b"k"
 SHARED, MISS = types_pb2.CACHE_OUTCOME_SHARED, types_pb2.CACHE_OUTCOME_MISS
-Step = str | Exception
-TIMEOUT = types_pb2.Degradation(reason=types_pb2.DEGRADATION_REASON_TIMEOUT)
-
-
-class World:
-    """Flights, and work that says a word every second; each script is used once, the last one again and again."""
-
-    def __init__(self, *scripts: list[Step]) -> None:
-        self.scripts = list(scripts) or [["be", "cause"]]
-        self.noted: list[str] = []
-        self.flights = Flights(lambda key, caller: self.noted.append(caller.request_id))
-        self.started = 0
-        self.running = 0
-        self.degradations: list[list[types_pb2.Degradation]] = []
-
-    def _script(self) -> list[Step]:
-        return self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
-
-    async def work(self, caller: Call) -> AsyncGenerator[Event, None]:
-        self.started += 1
-        self.running += 1
-        script = self._script()
-        degradations = self.degradations.pop(0) if self.degradations else []
-        try:
-            yield Event(started=orchestrator_pb2.Started(request_id=caller.request_id, plan=types_pb2.Plan()))
-            for step in script:
-                await asyncio.sleep(1)
-                if isinstance(step, Exception):
-                    raise step
-                yield Event(text=orchestrator_pb2.TextDelta(delta=step))
-            answer = types_pb2.Answer(
-                request_id=caller.request_id,
-                usage=types_pb2.Usage(output_tokens=len(script)),
-                cost_nano_usd=7,
-                attempts=[types_pb2.Attempt()],
-                degradations=degradations,
-                cache=MISS,
-                ttft_ms=1000,
-            )
-            yield Event(finished=orchestrator_pb2.Finished(answer=answer))
-        finally:
-            self.running -= 1
-
-    async def ask(self, caller: Call) -> types_pb2.Answer:
-        async def work() -> types_pb2.Answer:
-            text = ""
-            answer = types_pb2.Answer()
-            async with aclosing(self.work(caller)) as events:
-                async for event in events:
-                    text += event.text.delta
-                    answer = event.finished.answer
-            answer.text = text
-            answer.ClearField("ttft_ms")
-            return answer
-
-        return await self.flights.answer(KEY, caller, work)
-
-    def stream(self, caller: Call) -> AsyncGenerator[Event, None]:
-        return self.flights.stream(KEY, caller, lambda: self.work(caller))
-
-    async def read(self, caller: Call) -> list[Event]:
-        return [event async for event in self.stream(caller)]
-
-
-def named(name: str, seconds: float = 60.0) -> Call:
-    return call(seconds, request_id=name)
-
-
-def later(seconds: float, name: str = "later") -> Call:
-    return call(60 + seconds, request_id=name)
-
-
-def joined(events: list[Event]) -> str:
-    return "".join(event.text.delta for event in events)
 
 
 # --- who pays
@@ -245,20 +169,6 @@ async def test_who_leaves_as_soon_as_it_comes() -> None:
     assert (world.running, world.flights._flights) == (0, {})
 
 
-async def test_work_that_finishes_as_its_deadline_passes() -> None:
-    """Cancelling may come too late; then there is an answer and no error."""
-    flights = Flights(lambda *_: None)
-
-    async def stubborn() -> AsyncGenerator[Event, None]:
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            yield Event(finished=orchestrator_pb2.Finished(answer=types_pb2.Answer(request_id="one")))
-
-    events = [event async for event in flights.stream(KEY, named("one", 5), stubborn)]
-    assert [event.WhichOneof("event") for event in events] == ["finished"]
-
-
 async def test_nothing_is_left_behind() -> None:
     world = World(["a"], [BackendError("odd")], ["b"])
     await world.ask(named("one"))
@@ -294,84 +204,6 @@ async def test_a_stream_fails_after_what_it_said() -> None:
     assert [type(result) for result in results] == [BackendError, BackendError]
     assert [joined(events) for events in seen] == ["be", "be"]
     assert world.noted == []
-
-
-# --- deadlines
-
-
-async def test_who_has_less_time_does_not_wait() -> None:
-    world = World()
-    answers = await asyncio.gather(
-        world.ask(named("one", 60)),
-        world.ask(named("short", 60 - 2 * TOLERANCE_SECONDS)),
-        world.ask(named("same", 60 - TOLERANCE_SECONDS / 2)),
-    )
-    assert [answer.cache for answer in answers] == [MISS, MISS, SHARED]
-    assert answers[2].source_request_id == "short"
-
-
-async def test_who_has_other_retries_does_not_share() -> None:
-    world = World()
-    asked = [call(60, request_id=str(left), retries_left=left) for left in (0, 1, 1)]
-    answers = await asyncio.gather(*map(world.ask, asked))
-    assert [answer.cache for answer in answers] == [MISS, MISS, SHARED]
-
-
-async def test_a_flight_ends_by_its_deadline_and_who_has_more_time_asks_anew() -> None:
-    world = World(["a"] * 100, ["b"])
-    leader, follower = (asyncio.create_task(world.ask(c)) for c in (named("one", 5), named("two")))
-    with pytest.raises(DeadlineExceeded):
-        await leader
-    assert now() == pytest.approx(5)
-    assert (await follower).text == "b"
-    assert (world.started, world.running) == (2, 0)
-
-
-async def test_a_stream_that_asks_anew_starts_once() -> None:
-    world = World([Overloaded("full")], ["b"])
-    leader = asyncio.create_task(world.read(named("one")))
-    await asyncio.sleep(0)
-    events = await world.read(later(9))
-    assert [event.WhichOneof("event") for event in events] == ["started", "text", "finished"]
-    assert events[-1].finished.answer.cache == MISS
-    with pytest.raises(Overloaded):
-        await leader
-
-
-async def test_a_stream_that_has_shown_text_does_not_ask_anew() -> None:
-    world = World(["a", Overloaded("full")], ["b"])
-    results = await asyncio.gather(world.read(named("one")), world.read(later(9)), return_exceptions=True)
-    assert [type(result) for result in results] == [Overloaded, Overloaded]
-    assert world.started == 1
-
-
-async def test_those_who_ask_anew_share_again() -> None:
-    world = World([Overloaded("full")], ["b"])
-    results = await asyncio.gather(
-        world.ask(named("one")), *(world.ask(later(9, str(n))) for n in range(5)), return_exceptions=True
-    )
-    assert isinstance(results[0], Overloaded)
-    assert [answer.cache for answer in results[1:] if isinstance(answer, types_pb2.Answer)] == [MISS] + [
-        SHARED
-    ] * 4
-    assert world.started == 2
-
-
-@pytest.mark.parametrize(
-    ("seconds", "second", "text", "started"),
-    [
-        (100.0, ["whole"], "whole", 2),
-        (60.5, ["whole"], "short", 1),
-        (100.0, [BackendError("odd")], "short", 2),
-    ],
-    ids=["enough time", "too little time", "in vain"],
-)
-async def test_a_hurried_answer(seconds: float, second: list[Step], text: str, started: int) -> None:
-    world = World(["short"], second)
-    world.degradations = [[TIMEOUT]]
-    leader, follower = await asyncio.gather(world.ask(named("one")), world.ask(named("two", seconds)))
-    assert leader.text == "short"
-    assert (follower.text, world.started) == (text, started)
 
 
 # --- any course of events
