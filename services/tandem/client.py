@@ -165,6 +165,23 @@ class Client:
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error, "orchestrator") from error
 
+    async def forget(self, request_id: str, *, deadline_seconds: float | None = None) -> bool:
+        """Remove from the cache what a request of this tenant left there or got from there.
+
+        Returns whether the cache held it.
+
+        Raises:
+            TandemError: the request failed.
+        """
+        request = orchestrator_pb2.ForgetAnswerRequest(request_id=request_id)
+        try:
+            response = await self._stub.ForgetAnswer(
+                request, timeout=deadline_seconds, metadata=self._metadata(None)
+            )
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, "orchestrator") from error
+        return response.forgotten
+
     async def batch(
         self, requests: AsyncIterator[Request] | Iterable[Request], *, deadline_seconds: float | None = None
     ) -> AsyncGenerator[orchestrator_pb2.BatchGenerateResponse, None]:

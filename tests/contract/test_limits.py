@@ -41,6 +41,7 @@ from tests.fakes.requests import (
     candidate,
     classify,
     enum,
+    forget,
     fuse,
     generate,
     image,
@@ -161,6 +162,10 @@ LIMITS: dict[str, Limit] = {
     "ExplainRequest.request required": Limit(
         [orchestrator_pb2.ExplainRequest(request=generate())], [orchestrator_pb2.ExplainRequest()]
     ),
+    "ForgetAnswerRequest.request_id string.pattern": Limit(
+        [forget(name) for name in ("a", "A.b-c_1", "x" * 64)],
+        [forget(name) for name in ("", "a b", "é", "x" * 65, "a\n")],
+    ),
     "BatchGenerateRequest.request required": Limit([BatchRequest(request=generate())], [BatchRequest()]),
     "InferRequest.variant string.pattern": Limit(
         [infer("a"), infer(NAME)], [infer(""), infer("A"), infer(NAME + "b")]
@@ -256,6 +261,11 @@ class Accepting(BareServicer):
     ) -> orchestrator_pb2.ExplainResponse:
         return orchestrator_pb2.ExplainResponse()
 
+    async def ForgetAnswer(
+        self, request: orchestrator_pb2.ForgetAnswerRequest, context: Context
+    ) -> orchestrator_pb2.ForgetAnswerResponse:
+        return orchestrator_pb2.ForgetAnswerResponse()
+
     async def generate(self, request: GenerateRequest, call: Call) -> types_pb2.Answer:
         """Answer an item of a batch."""
         return types_pb2.Answer()
@@ -293,6 +303,7 @@ async def send(channel: grpc.aio.Channel, request: Message) -> None:
         GenerateRequest: orchestrator.Generate,
         orchestrator_pb2.StreamGenerateRequest: orchestrator.StreamGenerate,
         orchestrator_pb2.ExplainRequest: orchestrator.Explain,
+        orchestrator_pb2.ForgetAnswerRequest: orchestrator.ForgetAnswer,
         InferRequest: inference.Infer,
         inference_pb2.StreamInferRequest: inference.StreamInfer,
         classifier_pb2.ClassifyRequest: classifier_pb2_grpc.ClassifierServiceStub(channel).Classify,

@@ -43,6 +43,11 @@ def audio(**fields: Any) -> orchestrator_pb2.GenerateRequest:
     return part(types_pb2.Part(audio=types_pb2.Audio(**given)))
 
 
+def forget(request_id: str) -> orchestrator_pb2.ForgetAnswerRequest:
+    """Return a request to forget."""
+    return orchestrator_pb2.ForgetAnswerRequest(request_id=request_id)
+
+
 def infer(variant: str = "fp16", prefix: str = "", count: int = 1) -> inference_pb2.InferRequest:
     """Return a prompt."""
     return inference_pb2.InferRequest(

@@ -40,3 +40,9 @@ class BareServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
     ) -> orchestrator_pb2.ExplainResponse:
         """Fail."""
         raise NotImplementedError
+
+    async def ForgetAnswer(
+        self, request: orchestrator_pb2.ForgetAnswerRequest, context: Context
+    ) -> orchestrator_pb2.ForgetAnswerResponse:
+        """Fail."""
+        raise NotImplementedError

@@ -124,6 +124,8 @@ async def test_nobody_listens() -> None:
         with pytest.raises(BackendUnavailable):
             await client.explain("why?")
         with pytest.raises(BackendUnavailable):
+            await client.forget("one")
+        with pytest.raises(BackendUnavailable):
             async for _ in client.batch([question()]):
                 pass
 
@@ -223,6 +225,25 @@ async def test_leaving_a_stream_early_stops_it() -> None:
         gc.collect()
         async with asyncio.timeout(5):
             await here.r1.stopped.wait()
+
+
+# --- forgetting
+
+
+async def test_forgetting() -> None:
+    async with world(tenant="shop") as here:
+        answer = await here.client.ask("why?")
+        again = await here.client.ask("why?")
+        assert (again.cache, again.source_request_id) == (types_pb2.CACHE_OUTCOME_HIT, answer.request_id)
+        assert await here.client.forget(again.request_id)
+        assert not await here.client.forget(answer.request_id)
+        assert (await here.client.ask("why?")).cache == types_pb2.CACHE_OUTCOME_MISS
+
+
+async def test_a_name_that_cannot_be_one() -> None:
+    async with world() as here:
+        with pytest.raises(InvalidRequest):
+            await here.client.forget("a b")
 
 
 # --- explain and batch

@@ -42,6 +42,7 @@ def test_the_documentation_names_no_setting_that_is_gone() -> None:
             '{"shop": "tdm_secret"}',
             "_API_KEYS: Value error, must be",
         ),
+        ("orchestrator", "TANDEM_ORCHESTRATOR_CACHE_URL", "redis://:s3cret@h:port", "must be redis://HOST"),
         ("inference", "TANDEM_INFERENCE_LISTEN", "127.0.0.1:0", "TANDEM_INFERENCE_TIER: Field required"),
     ],
 )
@@ -57,6 +58,7 @@ def test_a_wrong_setting_ends_the_start_and_is_named(service: str, name: str, va
     assert done.returncode == 2
     assert said in done.stderr
     assert "secret" not in done.stderr
+    assert "s3cret" not in done.stderr
     assert f"tandem serve {service} --settings" in done.stderr
 
 
@@ -73,3 +75,12 @@ def test_a_ledger_that_cannot_be_opened_ends_the_start_at_once(command: tuple[st
     assert done.returncode == 1
     assert "names no file, so nothing would last" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_ORCHESTRATOR_CACHE_URL", "rediss://:s3cret@h")
+    assert "s3cret" not in repr(settings_class("orchestrator")())
+    monkeypatch.setenv("TANDEM_ORCHESTRATOR_CACHE_URL", "http://:s3cret@h")
+    with pytest.raises(ValueError, match="must be redis://") as caught:
+        settings_class("orchestrator")()
+    assert "s3cret" not in str(caught.value)

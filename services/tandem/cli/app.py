@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from tandem.cli.fetch import fetch
-from tandem.cli.ledger import app as ledger_app
 from tandem.cli.keys import app as keys_app
+from tandem.cli.ledger import app as ledger_app
 from tandem.cli.policy import app as policy_app
 from tandem.embedded.source import DEFAULT_SOURCE
 
@@ -179,3 +179,22 @@ def ask(
         prompt, target, tenant, api_key, tier, variant, strategy, deadline, max_tokens, system, no_cache
     )
     raise typer.Exit(asyncio.run(run_ask(question, explain=explain, as_json=as_json)))
+
+
+@app.command()
+def forget(
+    request_id: Annotated[
+        str,
+        typer.Argument(help="The request_id of an answer, or the source_request_id of one from the cache."),
+    ],
+    target: Annotated[str, typer.Option(help="Address of the orchestrator.")] = "127.0.0.1:50051",
+    tenant: Annotated[str | None, typer.Option(help="Whose request it was.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Remove an answer from the cache, so that the same question is answered anew.
+
+    Exit status: 0 forgotten, 1 the cache held no such answer or the request failed, 2 wrong usage.
+    """
+    from tandem.cli.forget import run_forget
+
+    raise typer.Exit(asyncio.run(run_forget(request_id, target, tenant, as_json=as_json)))

@@ -73,7 +73,7 @@ async def run_ask(question: Question, *, explain: bool, as_json: bool) -> int:
             else:
                 show_answer(await stream_to_screen(client, question.messages(), options))
     except TandemError as error:
-        _show_error(error, question.target, as_json)
+        show_error(error, question.target, as_json)
         return 1
     return 0
 
@@ -95,9 +95,10 @@ def _print_json(message: Message) -> None:
     print(json.dumps(MessageToDict(message, preserving_proto_field_name=True), ensure_ascii=False))
 
 
-def _show_error(error: TandemError, target: str, as_json: bool) -> None:
+def show_error(error: TandemError, target: str, as_json: bool) -> None:
+    """Say what failed: on standard error, and as a JSON object if that is wanted."""
     hint = ""
-    if isinstance(error, BackendUnavailable):
+    if isinstance(error, BackendUnavailable) and "request_id" not in error.details.metadata:
         hint = f"; is a system running at {target}? start one with `tandem up`"
     elif isinstance(error, UnknownApiKey):
         hint = "; `tandem ask` sends the key in the environment variable TANDEM_API_KEY"

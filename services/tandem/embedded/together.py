@@ -13,10 +13,10 @@ from tandem.fusion.fuse import FusionCore
 from tandem.fusion.settings import Settings as FusionSettings
 from tandem.inference.__main__ import build as build_inference
 from tandem.orchestrator.__main__ import Stores, serving
-from tandem.orchestrator.answer import Services
 from tandem.orchestrator.health import tier_check
 from tandem.orchestrator.policy import load_policy
 from tandem.orchestrator.servicer import SERVICE_NAME
+from tandem.orchestrator.work import Services
 from tandem.serving.clients import open_channel
 from tandem.serving.run import watch
 from tandem.serving.server import Listen

@@ -11,13 +11,15 @@ from pathlib import Path
 from tandem.catalogue import Catalogue, load_catalogue
 from tandem.ledger.opening import opened_ledger
 from tandem.ledger.queries import spent_today
-from tandem.orchestrator.answer import Keeping, Orchestrator, Services
+from tandem.orchestrator.answer import Keeping, Orchestrator
 from tandem.orchestrator.bookkeeping import Bookkeeper
 from tandem.orchestrator.budgets import Budgets
 from tandem.orchestrator.health import tier_check
 from tandem.orchestrator.policy import Policy, load_policy
 from tandem.orchestrator.servicer import SERVICE_NAME, OrchestratorServicer
 from tandem.orchestrator.settings import Settings
+from tandem.orchestrator.shared_cache import SharedCache
+from tandem.orchestrator.work import Services
 from tandem.serving.authentication import authentication
 from tandem.serving.clients import GrpcClassifier, GrpcFusion, GrpcInference, open_channel
 from tandem.serving.context import DeadlineRule
@@ -38,6 +40,8 @@ class Stores:
     """Document of the API keys."""
     environment_keys: Keys | None = None
     """API keys beside those of the document; None, and no document: nobody needs a key."""
+    cache_url: str = ""
+    """Valkey or Redis that replicas share answers in; empty: there is none."""
 
 
 @asynccontextmanager
@@ -50,14 +54,14 @@ async def serving(
         LedgerUnusable: the ledger cannot be opened.
         DocumentError: the keys are not valid.
     """
-    async with (
-        opened_ledger(stores.ledger) as ledger,
-        authentication(stores.keys, stores.environment_keys) as authenticator,
-    ):
+    async with AsyncExitStack() as stack:
+        ledger = await stack.enter_async_context(opened_ledger(stores.ledger))
+        authenticator = await stack.enter_async_context(authentication(stores.keys, stores.environment_keys))
         spent = await asyncio.to_thread(spent_today, stores.ledger) if stores.ledger else {}
+        shared = await stack.enter_async_context(SharedCache(stores.cache_url)) if stores.cache_url else None
         budgets = Budgets(policy.budgets, spent, proven=authenticator is not None)
         bookkeeper = Bookkeeper(services.tiers, catalogue, ledger, budgets)
-        orchestrator = Orchestrator(services, catalogue, policy, Keeping(budgets, bookkeeper))
+        orchestrator = Orchestrator(services, catalogue, policy, Keeping(budgets, bookkeeper, shared))
         rule = DeadlineRule(policy.deadline.default_ms / 1000.0, policy.deadline.max_ms / 1000.0)
         server = Server(listen, rule, [SERVICE_NAME], authenticator)
         servicer = OrchestratorServicer(orchestrator)
@@ -72,7 +76,9 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     catalogue = load_catalogue(settings.catalogue)
     policy = load_policy(settings.policy, catalogue)
-    stores = Stores(settings.ledger, settings.keys, settings.environment_keys())
+    stores = Stores(
+        settings.ledger, settings.keys, settings.environment_keys(), settings.cache_url.get_secret_value()
+    )
     async with AsyncExitStack() as stack:
         targets = {"classifier": settings.classifier, "fusion": settings.fusion}
         opened = {name: await stack.enter_async_context(open_channel(to)) for name, to in targets.items()}

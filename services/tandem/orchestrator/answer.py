@@ -1,207 +1,218 @@
-"""The whole story of a request: cache → classify → plan → attempts → fuse → record."""
+"""The whole story of a request: budget → cache → classify → plan → attempts → fuse → record."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from tandem.call import Call
 from tandem.catalogue import Catalogue
-from tandem.clock import now
-from tandem.orchestrator.attempts import Attempts, Backends, Question, Result
-from tandem.orchestrator.cache import AnswerCache
+from tandem.errors import TandemError
+from tandem.orchestrator.attempts import Backends
+from tandem.orchestrator.bookkeeping import Bookkeeper, Ended
+from tandem.orchestrator.budgets import Budgets, Verdict
+from tandem.orchestrator.cache import AnswerCache, SharedLevel
 from tandem.orchestrator.live import LiveModels
-from tandem.orchestrator.planning import Planned, Planner
+from tandem.orchestrator.planning import Planner
 from tandem.orchestrator.policy import Policy
-from tandem.orchestrator.record import Record
 from tandem.orchestrator.retry_budget import RetryBudget
-from tandem.orchestrator.vote import Vote
-from tandem.protocols import Classifier, Fusion, Inference
-from tandem.v1 import classifier_pb2, orchestrator_pb2, types_pb2
-
-Request = orchestrator_pb2.GenerateRequest
-Event = orchestrator_pb2.StreamGenerateResponse
+from tandem.orchestrator.single_flight import Flights
+from tandem.orchestrator.work import Event, Request, Services, Work, Workshop, deltas, reason_of
+from tandem.v1 import orchestrator_pb2, types_pb2
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
-    """What the orchestrator calls: in-process cores or gRPC clients."""
+class Keeping:
+    """What outlives a request."""
 
-    classifier: Classifier
-    fusion: Fusion
-    tiers: Mapping[str, Inference]
+    budgets: Budgets
+    bookkeeper: Bookkeeper
+    shared: SharedLevel | None = None
+    """The cache of all replicas; None: there is none."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A request that was admitted."""
+
+    request: Request
+    call: Call
+    method: str
+    verdict: Verdict
+    key: bytes | None
+    """Its place in the cache; None: it bypasses the cache."""
+    works: bool = False
+    """True when it is worked on for this request; its books are closed with the work then."""
 
 
 class Orchestrator:
     """Answers requests by one policy and one catalogue."""
 
-    def __init__(self, services: Services, catalogue: Catalogue, policy: Policy) -> None:
-        self._services = services
-        self._catalogue = catalogue
-        self._policy = policy
+    def __init__(self, services: Services, catalogue: Catalogue, policy: Policy, keeping: Keeping) -> None:
         self.live = LiveModels(catalogue, policy)
         """What is known of the models now."""
-        self._budget = RetryBudget(policy.retry_ratio)
-        self._backends = Backends(services.tiers, catalogue, self.live, self._budget, policy.max_attempts)
-        self._planner = Planner(catalogue, policy, self.live)
+        self._retries = RetryBudget(policy.retry_ratio)
+        self._budgets, self._bookkeeper = keeping.budgets, keeping.bookkeeper
+        planner = Planner(catalogue, policy, self.live)
+        backends = Backends(services.tiers, catalogue, self.live, self._retries, policy.max_attempts)
+        self._workshop = Workshop(services, catalogue, policy, planner, backends)
         revision = f"{policy.revision}/{catalogue.revision}"
-        self._cache = AnswerCache(policy.cache.entries, policy.cache.max_temperature, revision)
+        self._cache = AnswerCache(policy.cache, revision, keeping.shared)
+        self._flights = Flights(self._cache.note)
 
-    async def generate(self, request: Request, call: Call) -> types_pb2.Answer:
-        """Answer in one message.
+    async def generate(self, request: Request, call: Call, method: str = "Generate") -> types_pb2.Answer:
+        """Answer in one message; `method` is the rpc under which the ledger has it.
 
         Raises:
             TandemError: as the contract of `OrchestratorService.Generate` lists them.
         """
-        key = self._cache.key(request, call.tenant)
-        if key and (hit := self._cache.find(key)):
-            return _stamp(hit, call)
-        work = await self._prepare(request, call)
-        async with aclosing(self._run(work, buffered=True)) as events:
-            async for _ in events:
-                pass
-        return self._record(work, key)
+        asked = self._admit(request, call, method)
+        if asked.key is None:
+            return await self._answer(asked)
+        if hit := self._cache.find(asked.key, call):
+            return self._given(asked, hit)
+        try:
+            answer = await self._flights.answer(asked.key, call, lambda: self._answer(asked))
+        except BaseException as error:
+            self._left(asked, error)
+            raise
+        return answer if asked.works else self._given(asked, answer)
 
     async def stream_generate(self, request: Request, call: Call) -> AsyncGenerator[Event, None]:
         """Answer as typed events. Raises as `generate`."""
-        key = self._cache.key(request, call.tenant)
-        if key and (hit := self._cache.find(key)):
-            for event in _replay(_stamp(hit, call)):
-                yield event
-            return
-        work = await self._prepare(request, call)
-        yield Event(started=orchestrator_pb2.Started(request_id=call.request_id, plan=work.planned.plan))
-        async with aclosing(self._run(work, buffered=False)) as events:
+        asked = self._admit(request, call, "StreamGenerate")
+        if asked.key is None:
+            events = self._stream(asked)
+        elif hit := self._cache.find(asked.key, call):
+            events = _replay(self._given(asked, hit))
+        else:
+            events = self._followed(asked, asked.key)
+        async with aclosing(events):
             async for event in events:
                 yield event
-        yield _finished(self._record(work, key))
 
     async def explain(self, request: Request, call: Call) -> orchestrator_pb2.ExplainResponse:
-        """Tell the plan without running it. Raises as `generate`, but no error of a backend."""
-        work = await self._prepare(request, call)
+        """Tell the plan without running it. Raises as `generate`, but no error of a backend or a budget."""
+        work = Work(self._workshop, request, call, Verdict(call.tenant))
+        planned = await work.plan()
         return orchestrator_pb2.ExplainResponse(
             signals=work.signals,
-            plan=work.planned.plan,
+            plan=planned.plan,
             degradations=work.record.degradations,
-            models=self._planner.states(work.planned, call),
+            models=self._workshop.planner.states(planned, call),
         )
 
-    async def _prepare(self, request: Request, call: Call) -> _Work:
-        self._budget.request()
-        record = Record(call, self._catalogue)
-        signals = await self._classify(request, call, record)
-        planned = self._planner.plan(request, signals, call)
-        record.degradations.extend(planned.degradations)
-        return _Work(request, call, signals, planned, record)
+    async def forget(self, request_id: str, call: Call) -> bool:
+        """Remove from the cache what a request of the same tenant left there or got from there.
 
-    async def _run(self, work: _Work, buffered: bool) -> AsyncGenerator[Event, None]:
-        """Yield what the client sees between the first event and the last; `work.result` then has the answer."""
-        plan, gain = work.planned.plan, work.signals.expected_gain.value if work.signals else 0.0
-        question = Question(work.request, plan, work.call, work.planned.prompt_tokens, gain)
-        attempts = Attempts(question, self._backends, work.record, buffered)
-        if plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
-            vote = Vote(attempts, work.record, self._services.fusion)
-            work.result = await vote.run(plan, work.signals, work.call)
-            work.fusion = vote.outcome
-            for event in _deltas(work.result.text, work.result.reasoning):
+        Returns whether there was something.
+
+        Raises:
+            BackendUnavailable: the level that replicas share does not answer.
+        """
+        return await self._cache.forget(request_id, call)
+
+    def _admit(self, request: Request, call: Call, method: str) -> _Asked:
+        """Count the request against the tenant's budget.
+
+        Raises:
+            BudgetExhausted: it is used up.
+        """
+        asked = _Asked(request, call, method, Verdict(call.tenant), self._cache.key(request, call.tenant))
+        try:
+            asked.verdict = self._budgets.admit(call.tenant)
+        except TandemError as error:
+            self._left(asked, error)
+            raise
+        self._retries.request()
+        return asked
+
+    async def _answer(self, asked: _Asked) -> types_pb2.Answer:
+        if asked.key and (hit := await self._cache.find_shared(asked.key, asked.call)):
+            asked.works = True
+            return self._given(asked, hit)
+        async with self._working(asked) as work:
+            planned = await work.plan()
+            async with aclosing(work.run(planned, buffered=True)) as events:
+                async for _ in events:
+                    pass
+        return self._keep(asked, work)
+
+    async def _stream(self, asked: _Asked) -> AsyncGenerator[Event, None]:
+        if asked.key and (hit := await self._cache.find_shared(asked.key, asked.call)):
+            asked.works = True
+            async for event in _replay(self._given(asked, hit)):
                 yield event
             return
-        async with aclosing(attempts.stream(plan.attempts[0], work.result)) as events:
-            async for event in events:
-                yield event
+        async with self._working(asked) as work:
+            planned = await work.plan()
+            started = orchestrator_pb2.Started(request_id=asked.call.request_id, plan=planned.plan)
+            yield Event(started=started)
+            async with aclosing(work.run(planned, buffered=False)) as events:
+                async for event in events:
+                    yield event
+        yield _finished(self._keep(asked, work))
 
-    async def _classify(self, request: Request, call: Call, record: Record) -> types_pb2.Signals | None:
-        """Return the signals, or None when the classifier is late or broken: it never delays an answer."""
-        end = now() + self._policy.classifier.allowance_ms / 1000.0
-        question = classifier_pb2.ClassifyRequest(messages=request.messages)
+    async def _followed(self, asked: _Asked, key: bytes) -> AsyncGenerator[Event, None]:
+        """Yield the events of an answer that others may share."""
         try:
-            async with asyncio.timeout_at(end):
-                return (await self._services.classifier.classify(question, call.until(end))).signals
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with the classifier, the answer goes on
-            detail = f"the classifier gave no signals: {str(error) or 'it was late'}"
-            record.degrade(types_pb2.DEGRADATION_REASON_CLASSIFIER, detail)
-            return None
+            async with aclosing(self._flights.stream(key, asked.call, lambda: self._stream(asked))) as events:
+                async for event in events:
+                    if event.HasField("finished") and not asked.works:
+                        self._given(asked, event.finished.answer)
+                    yield event
+        except BaseException as error:
+            self._left(asked, error)
+            raise
 
-    def _record(self, work: _Work, key: bytes | None) -> types_pb2.Answer:
-        """Put the answer together and keep it if it may be given again."""
+    @asynccontextmanager
+    async def _working(self, asked: _Asked) -> AsyncIterator[Work]:
+        """Give the work on a request; close its books if it fails, however it does."""
+        asked.works = True
+        work = Work(self._workshop, asked.request, asked.call, asked.verdict)
+        try:
+            yield work
+        except BaseException as error:
+            self._close(asked, work.answer(), reason_of(error))
+            raise
+
+    def _keep(self, asked: _Asked, work: Work) -> types_pb2.Answer:
+        """Close the books of an answer, and keep it if it may be given again."""
         answer = work.answer()
-        answer.cache = types_pb2.CACHE_OUTCOME_MISS if key else types_pb2.CACHE_OUTCOME_BYPASSED
-        if key:
-            self._cache.keep(key, answer)
-        return _stamp(answer, work.call)
-
-
-class _Work:
-    """One request between its plan and its answer."""
-
-    def __init__(
-        self,
-        request: Request,
-        call: Call,
-        signals: types_pb2.Signals | None,
-        planned: Planned,
-        record: Record,
-    ) -> None:
-        self.request = request
-        self.call = call
-        self.signals = signals
-        self.planned = planned
-        self.record = record
-        self.result = Result()
-        self.fusion: types_pb2.Fusion | None = None
-
-    def answer(self) -> types_pb2.Answer:
-        """Return the answer with everything that led to it."""
-        attempts, result = self.record.attempts, self.result
-        answer = types_pb2.Answer(
-            text=result.text,
-            reasoning=result.reasoning,
-            finish_reason=result.finish_reason,
-            answered_by=result.attempt.target,
-            usage=types_pb2.Usage(
-                input_tokens=sum(a.usage.input_tokens for a in attempts),
-                output_tokens=sum(a.usage.output_tokens for a in attempts),
-            ),
-            cost_nano_usd=sum(a.cost_nano_usd for a in attempts),
-            signals=self.signals,
-            plan=self.planned.plan,
-            attempts=attempts,
-            degradations=self.record.degradations,
-            fusion=self.fusion,
-        )
-        if result.attempt.HasField("confidence"):
-            answer.confidence = result.attempt.confidence
-        first = [a.started_ms + a.ttft_ms for a in attempts if a.HasField("ttft_ms")]
-        if first:
-            answer.ttft_ms = min(first)
+        answer.cache = types_pb2.CACHE_OUTCOME_MISS if asked.key else types_pb2.CACHE_OUTCOME_BYPASSED
+        self._close(asked, answer)
+        if asked.key:
+            self._cache.keep(asked.key, answer, asked.call)
         return answer
 
+    def _given(self, asked: _Asked, answer: types_pb2.Answer) -> types_pb2.Answer:
+        """Put this request's name on an answer that another one made, and close its books."""
+        answer.request_id = asked.call.request_id
+        answer.duration_ms = asked.call.elapsed_ms()
+        self._close(asked, answer)
+        return answer
 
-def _stamp(answer: types_pb2.Answer, call: Call) -> types_pb2.Answer:
-    answer.request_id = call.request_id
-    answer.duration_ms = call.elapsed_ms()
-    return answer
+    def _left(self, asked: _Asked, error: BaseException) -> None:
+        """Close the books of a request that nothing was done for."""
+        if not asked.works:
+            answer = types_pb2.Answer(request_id=asked.call.request_id, duration_ms=asked.call.elapsed_ms())
+            self._close(asked, answer, reason_of(error))
 
-
-def _deltas(text: str, reasoning: str) -> list[Event]:
-    """Return the events that carry a whole answer."""
-    events = []
-    if reasoning:
-        events.append(Event(reasoning=orchestrator_pb2.ReasoningDelta(delta=reasoning)))
-    if text:
-        events.append(Event(text=orchestrator_pb2.TextDelta(delta=text)))
-    return events
+    def _close(self, asked: _Asked, answer: types_pb2.Answer, reason: str = "") -> None:
+        self._bookkeeper.close(Ended(answer, asked.call, asked.method, asked.verdict, reason))
 
 
 def _finished(answer: types_pb2.Answer) -> Event:
-    answer.ClearField("text")
-    answer.ClearField("reasoning")
-    return Event(finished=orchestrator_pb2.Finished(answer=answer))
+    event = Event(finished=orchestrator_pb2.Finished(answer=answer))
+    event.finished.answer.ClearField("text")
+    event.finished.answer.ClearField("reasoning")
+    return event
 
 
-def _replay(answer: types_pb2.Answer) -> list[Event]:
-    """Return the events of an answer from the cache."""
-    started = Event(started=orchestrator_pb2.Started(request_id=answer.request_id))
-    return [started, *_deltas(answer.text, answer.reasoning), _finished(answer)]
+async def _replay(answer: types_pb2.Answer) -> AsyncGenerator[Event, None]:
+    """Yield the events of an answer from the cache."""
+    yield Event(started=orchestrator_pb2.Started(request_id=answer.request_id))
+    for event in deltas(answer.text, answer.reasoning):
+        yield event
+    yield _finished(answer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import replace
 from typing import Final
 
 from tandem.call import Call
@@ -21,6 +22,8 @@ IN_FLIGHT: Final = 256
 """Most items of one call that are under way; no more are read before one of them is delivered."""
 IN_FLIGHT_BYTES: Final = 64 * 1024 * 1024
 """Most bytes of requests that are under way; a single larger one goes alone."""
+MOST_CHARACTERS: Final = 64
+"""Of a request's identifier."""
 MOST_ITEMS: Final = 100_000
 """Items of one call: what has been seen is remembered to the end of it."""
 
@@ -90,7 +93,8 @@ class Batch:
         result = ItemResult(index=item.index)
         try:
             self._validate(item)
-            result.answer.CopyFrom(await self._orchestrator.generate(item.request, call))
+            call = replace(call, request_id=_name(call.request_id, item.index))
+            result.answer.CopyFrom(await self._orchestrator.generate(item.request, call, "BatchGenerate"))
         except TandemError as error:
             result.error.CopyFrom(_item_error(error))
         except Exception:  # noqa: BLE001 - a defect, too, fails its item alone
@@ -98,6 +102,12 @@ class Batch:
             defect = InternalError("an unexpected error; the service's log has it under this request_id")
             result.error.CopyFrom(_item_error(defect))
         self._done.put_nowait(result)
+
+
+def _name(request_id: str, index: int) -> str:
+    """Return the identifier of one item's request: that of the call, shortened to what leaves room for the index."""
+    suffix = f".{index}"
+    return request_id[: MOST_CHARACTERS - len(suffix)] + suffix
 
 
 def _item_error(error: TandemError) -> orchestrator_pb2.ItemError:

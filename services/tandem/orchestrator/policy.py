@@ -171,9 +171,11 @@ class Cache(Section):
     """Which answers are kept."""
 
     entries: int = Field(default=1000, ge=0)
-    """Most answers kept; the least recently used goes first. 0: no cache."""
+    """Most answers kept in memory; the least recently used goes first. 0: no cache, and nothing is shared."""
+    ttl_seconds: float = Field(default=3600, ge=1, le=31_536_000)
+    """Seconds that an answer is kept, 1 to 31536000 (a year)."""
     max_temperature: Temperature = 0.5
-    """Answers drawn at a higher temperature than this, 0 to 2, are not kept."""
+    """Answers drawn at a higher temperature than this, 0 to 2, are not kept; who asks for one gets it anew."""
 
 
 class Entitlements(Section):

@@ -61,6 +61,14 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
         """Tell the plan without running it."""
         return await self._orchestrator.explain(request.request, current_call())
 
+    async def ForgetAnswer(
+        self, request: orchestrator_pb2.ForgetAnswerRequest, context: Context
+    ) -> orchestrator_pb2.ForgetAnswerResponse:
+        """Remove an answer from the cache."""
+        return orchestrator_pb2.ForgetAnswerResponse(
+            forgotten=await self._orchestrator.forget(request.request_id, current_call())
+        )
+
 
 def merge(earlier: Event, later: Event) -> bool:
     """Append the later delta to the earlier one if both carry the same kind of text."""

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from tandem.deployment import deploy_folder
+from tandem.orchestrator.shared_cache import open_pool
 from tandem.serving.keys import Keys, parse_keys
 from tandem.serving.settings import ServiceSettings
 
@@ -59,3 +60,13 @@ class Settings(ServiceSettings):
     def environment_keys(self) -> Keys | None:
         """Return the API keys of `api_keys`; None if it is absent."""
         return None if self.api_keys is None else parse_keys(self.api_keys.get_secret_value())
+
+    cache_url: SecretStr = SecretStr("")
+    """Valkey or Redis that replicas share answers in: `redis://`, `rediss://` or `unix://`. Empty: none."""
+
+    @field_validator("cache_url")
+    @classmethod
+    def _usable(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value():
+            open_pool(url.get_secret_value())
+        return url

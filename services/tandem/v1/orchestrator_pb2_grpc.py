@@ -113,7 +113,10 @@ class OrchestratorServiceServicer:
 
     def ForgetAnswer(self, request, context):
         """Removes from the cache what a request of the same tenant left there, by the request's identifier or by that of a
-        request that got the answer from the cache. Idempotent.
+        request that got the answer from the cache. Idempotent. Where replicas share a cache, another replica may give the
+        answer from its memory for up to a minute more.
+
+        UNAVAILABLE (BACKEND_UNAVAILABLE) while the shared cache does not answer: ask again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -78,7 +78,10 @@ class OrchestratorServiceStub:
     """
     ForgetAnswer: _grpc.UnaryUnaryMultiCallable[_orchestrator_pb2.ForgetAnswerRequest, _orchestrator_pb2.ForgetAnswerResponse]
     """Removes from the cache what a request of the same tenant left there, by the request's identifier or by that of a
-    request that got the answer from the cache. Idempotent.
+    request that got the answer from the cache. Idempotent. Where replicas share a cache, another replica may give the
+    answer from its memory for up to a minute more.
+
+    UNAVAILABLE (BACKEND_UNAVAILABLE) while the shared cache does not answer: ask again.
     """
 
 @_typing.type_check_only
@@ -117,7 +120,10 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     """
     ForgetAnswer: _aio.UnaryUnaryMultiCallable[_orchestrator_pb2.ForgetAnswerRequest, _orchestrator_pb2.ForgetAnswerResponse]  # type: ignore[assignment]
     """Removes from the cache what a request of the same tenant left there, by the request's identifier or by that of a
-    request that got the answer from the cache. Idempotent.
+    request that got the answer from the cache. Idempotent. Where replicas share a cache, another replica may give the
+    answer from its memory for up to a minute more.
+
+    UNAVAILABLE (BACKEND_UNAVAILABLE) while the shared cache does not answer: ask again.
     """
 
 class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -183,7 +189,10 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_pb2.ForgetAnswerResponse, _abc.Awaitable[_orchestrator_pb2.ForgetAnswerResponse]]:
         """Removes from the cache what a request of the same tenant left there, by the request's identifier or by that of a
-        request that got the answer from the cache. Idempotent.
+        request that got the answer from the cache. Idempotent. Where replicas share a cache, another replica may give the
+        answer from its memory for up to a minute more.
+
+        UNAVAILABLE (BACKEND_UNAVAILABLE) while the shared cache does not answer: ask again.
         """
 
 def add_OrchestratorServiceServicer_to_server(servicer: OrchestratorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

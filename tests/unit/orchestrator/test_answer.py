@@ -23,10 +23,11 @@ from tests.fakes.documents import catalogue, policy
 from tests.fakes.inference import HANG, ScriptedInference, Step, finished, saying, text, thought
 from tests.fakes.services import FakeClassifier, FakeFusion, signals
 
-MISS, HIT, BYPASSED = (
+MISS, HIT, BYPASSED, SHARED = (
     types_pb2.CACHE_OUTCOME_MISS,
     types_pb2.CACHE_OUTCOME_HIT,
     types_pb2.CACHE_OUTCOME_BYPASSED,
+    types_pb2.CACHE_OUTCOME_SHARED,
 )
 Event = orchestrator_pb2.StreamGenerateResponse
 
@@ -164,7 +165,7 @@ async def test_the_second_time_the_answer_comes_from_the_cache() -> None:
     first = await world.ask()
     second = await world.orchestrator.generate(question(), call(request_id="second"))
     assert (first.cache, second.cache) == (MISS, HIT)
-    assert (second.text, second.request_id) == ("because", "second")
+    assert (second.text, second.request_id, second.source_request_id) == ("because", "second", "test")
     assert (second.cost_nano_usd, len(second.attempts)) == (0, 0)
     assert len(world.r1.requests) == len(world.classifier.calls) == 1
 
@@ -197,7 +198,9 @@ async def test_what_was_drawn_at_a_high_temperature_is_not_kept() -> None:
     world = World()
     sampling = types_pb2.Sampling(temperature=1.0)
     asked = orchestrator_pb2.GenerateRequest(messages=[user()], sampling=sampling)
-    assert [(await world.ask(asked)).cache for _ in range(2)] == [MISS, MISS]
+    assert [(await world.ask(asked)).cache for _ in range(2)] == [BYPASSED, BYPASSED]
+    hot = World(cache__max_temperature=0.1)
+    assert [(await hot.ask()).cache for _ in range(2)] == [MISS, MISS]
 
 
 async def test_streams_and_unary_answers_share_the_cache() -> None:
@@ -211,6 +214,53 @@ async def test_streams_and_unary_answers_share_the_cache() -> None:
     assert (events[1].reasoning.delta, events[2].text.delta) == ("hm", "because")
     assert events[-1].finished.answer.cache == HIT
     assert events[-1].finished.answer.text == ""
+
+
+async def test_an_answer_can_be_forgotten() -> None:
+    world = World()
+    await world.ask()
+    assert await world.orchestrator.forget("test", call())
+    assert not await world.orchestrator.forget("test", call())
+    assert (await world.ask()).cache == MISS
+
+
+# --- single flight
+
+
+async def test_identical_requests_in_flight_share_an_attempt() -> None:
+    world = World()
+    asked = [world.orchestrator.generate(question(), call(request_id=name)) for name in ("one", "two")]
+    first, second = await asyncio.gather(*asked)
+    assert len(world.r1.requests) == len(world.classifier.calls) == 1
+    assert (second.text, second.cache, second.source_request_id) == ("because", SHARED, "one")
+    assert (len(first.attempts), len(second.attempts)) == (1, 0)
+    assert await world.orchestrator.forget("two", call())
+
+
+async def test_streams_in_flight_share_an_attempt() -> None:
+    world = World([thought("hm"), *saying("be", "cause")])
+    for events in await asyncio.gather(world.events(), world.events()):
+        assert kinds(events) == ["started", "reasoning", "text", "text", "finished"]
+    assert len(world.r1.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "others"),
+    [
+        ({}, {"tenant": "b"}),
+        ({"no_cache": True}, {}),
+        ({"sampling": types_pb2.Sampling(temperature=0.9)}, {}),
+    ],
+    ids=["tenants", "no_cache", "hot"],
+)
+async def test_what_is_never_shared(changes: dict[str, Any], others: dict[str, str]) -> None:
+    world = World()
+    asked = orchestrator_pb2.GenerateRequest(messages=[user()], **changes)
+    answers = await asyncio.gather(
+        world.ask(asked, tenant="a"), world.ask(asked, **{"tenant": "a", **others})
+    )
+    assert len(world.r1.requests) == 2
+    assert SHARED not in {answer.cache for answer in answers}
 
 
 # --- streams
