@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from tandem.catalogue import load_catalogue
 from tandem.deployment import deploy_folder
 from tandem.embedded.separate import separate
 from tandem.embedded.system import System, wait_healthy
@@ -65,7 +66,9 @@ async def running(mode: Mode, triton: str, profile: Path | None = None) -> Async
 
 async def _serve(mode: Mode, triton: str, profile: Path | None) -> None:
     deploy = deploy_folder()
-    system = System(triton, "127.0.0.1:0", deploy / "catalogue.yaml", deploy / "policy.yaml")
+    catalogue = deploy / "catalogue.yaml"
+    addresses = dict.fromkeys(load_catalogue(catalogue).tiers, triton)
+    system = System(addresses, "127.0.0.1:0", catalogue, deploy / "policy.yaml")
     configure(system.log_format, system.log_level)
     async with (together if mode == "embedded" else separate)(system) as address:
         print(address, flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from tandem.catalogue import load_catalogue
 from tandem.classifier.classify import ClassifierCore
@@ -32,8 +32,14 @@ async def together(system: System) -> AsyncIterator[str]:
     """
     catalogue = load_catalogue(system.catalogue)
     policy = load_policy(system.policy, catalogue)
-    async with open_channel(system.triton) as triton:
-        tiers = {name: build_inference(catalogue, name, triton) for name in catalogue.tiers}
+    async with AsyncExitStack() as stack:
+        channels = {
+            address: await stack.enter_async_context(open_channel(address))
+            for address in set(system.triton.values())
+        }
+        tiers = {
+            name: build_inference(catalogue, name, channels[system.triton[name]]) for name in catalogue.tiers
+        }
         services = Services(ClassifierCore(), FusionCore(FusionSettings().reliability), tiers)
         server = build_server(Listen(system.listen, system.drain_seconds), services, catalogue, policy)
         await server.start()
