@@ -7,7 +7,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,18 +27,19 @@ SIMULATOR: Final = Path(__file__).parent / "triton"
 CATALOGUE: Final = SIMULATOR / "catalogue.yaml"
 POLICY: Final = SIMULATOR / "policy.yaml"
 TIERS: Final = ("r1", "pro")
+MODELS: Final = ("r1", "r1-int8", "pro")
 STOP_SECONDS: Final = 25.0
 ANNOUNCEMENT: Final = "Tandem answers at "
 
 
 @asynccontextmanager
-async def simulated_triton() -> AsyncIterator[TritonProcess]:
-    """Run a Triton with the simulator's models while the context is open."""
+async def simulated_triton(models: Sequence[str] = MODELS) -> AsyncIterator[TritonProcess]:
+    """Run a Triton with models of the simulator while the context is open."""
     environment = await asyncio.to_thread(prepare, cache_folder(), progress_on(sys.stderr))
     spec = TritonSpec(
         environment=environment,
         models_folder=SIMULATOR / "models",
-        models=["r1", "r1-int8", "pro"],
+        models=models,
         backends=[SIMULATOR / "backends" / "simulator"],
         variables={},
     )
@@ -129,11 +130,17 @@ def ledger_beside(log_file: Path) -> str:
 
 @asynccontextmanager
 async def simulated_tandem(
-    triton: TritonProcess, mode: str, log_file: Path, *more: str
+    triton: TritonProcess | Mapping[str, TritonProcess], mode: str, log_file: Path, *more: str
 ) -> AsyncIterator[Tandem]:
-    """Run Tandem on the simulator, its services `together` or `separate`, with `more` options."""
-    arguments = ["--triton-url", triton.grpc_address, "--catalogue", str(CATALOGUE), "--policy", str(POLICY)]
-    arguments.extend(more)
+    """Run Tandem on the simulator, its services `together` or `separate`, with `more` options.
+
+    `triton` may be one for each tier.
+    """
+    if isinstance(triton, TritonProcess):
+        urls = [f"--triton-url={triton.grpc_address}"]
+    else:
+        urls = [f"--triton-url={tier}={each.grpc_address}" for tier, each in triton.items()]
+    arguments = [*urls, "--catalogue", str(CATALOGUE), "--policy", str(POLICY), *more]
     async with tandem_up([*arguments, *(["--separate"] if mode == "separate" else [])], log_file) as tandem:
         yield tandem
 

@@ -49,6 +49,7 @@ from tests.fakes.requests import (
     message,
     part,
     sampling,
+    settle,
     text,
 )
 from tests.fakes.servicer import BareServicer, Context
@@ -178,6 +179,9 @@ LIMITS: dict[str, Limit] = {
     "StreamInferRequest.request required": Limit(
         [inference_pb2.StreamInferRequest(request=infer())], [inference_pb2.StreamInferRequest()]
     ),
+    "SettleUsageRequest.variant string.pattern": Limit(
+        [settle("a"), settle(NAME)], [settle(""), settle("A")]
+    ),
     "ClassifyRequest.messages repeated.min_items": Limit([classify(1)], [classify(0)]),
     "ClassifyRequest.messages repeated.max_items": Limit([classify(256)], [classify(257)]),
     "FuseRequest.candidates repeated.min_items": Limit([fuse(candidate())], [fuse()]),
@@ -306,6 +310,7 @@ async def send(channel: grpc.aio.Channel, request: Message) -> None:
         orchestrator_pb2.ForgetAnswerRequest: orchestrator.ForgetAnswer,
         InferRequest: inference.Infer,
         inference_pb2.StreamInferRequest: inference.StreamInfer,
+        inference_pb2.SettleUsageRequest: inference.SettleUsage,
         classifier_pb2.ClassifyRequest: classifier_pb2_grpc.ClassifierServiceStub(channel).Classify,
         fusion_pb2.FuseRequest: fusion_pb2_grpc.FusionServiceStub(channel).Fuse,
     }

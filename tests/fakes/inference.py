@@ -7,13 +7,17 @@ import contextlib
 import enum
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from tandem.call import Call
 from tandem.errors import DeadlineExceeded
 from tandem.v1 import inference_pb2, types_pb2
 
 Piece = inference_pb2.StreamInferResponse
+
+
+INPUT_TOKENS: Final = 5
+"""What every prompt takes."""
 
 
 class Hang(enum.Enum):
@@ -40,7 +44,7 @@ def thought(content: str, tokens: int = 1) -> Piece:
 def finished(
     output_tokens: int,
     *,
-    input_tokens: int = 5,
+    input_tokens: int = INPUT_TOKENS,
     reason: types_pb2.FinishReason.ValueType = types_pb2.FINISH_REASON_STOP,
     confidence: float | None = None,
 ) -> Piece:
@@ -76,6 +80,11 @@ class ScriptedInference:
         self.ready = True
         self.failure: Exception | None = None
         """What asking for capabilities raises."""
+        self.buffered: list[bool] = []
+        """Whether each stream was asked for as one along which nobody reads."""
+        self.settlements: list[inference_pb2.SettleUsageRequest] = []
+        self.settle_failure: Exception | None = None
+        """What settling raises."""
 
     async def infer(self, request: inference_pb2.InferRequest, call: Call) -> inference_pb2.InferResponse:
         """Answer in one message."""
@@ -91,6 +100,7 @@ class ScriptedInference:
         self, request: inference_pb2.InferRequest, call: Call, *, buffered: bool = False
     ) -> AsyncGenerator[Piece, None]:
         """Answer piece by piece."""
+        self.buffered.append(buffered)
         self.requests.append(inference_pb2.InferRequest.FromString(request.SerializeToString()))
         self.calls.append(call)
         script = self._scripts.popleft() if len(self._scripts) > 1 else self._scripts[0]
@@ -115,9 +125,12 @@ class ScriptedInference:
         self, request: inference_pb2.SettleUsageRequest, call: Call
     ) -> inference_pb2.SettleUsageResponse:
         """Tell what was made, for 5 tokens of prompt."""
+        self.settlements.append(inference_pb2.SettleUsageRequest.FromString(request.SerializeToString()))
+        if self.settle_failure is not None:
+            raise self.settle_failure
         made = self.made[call.request_id, request.attempt]
         return inference_pb2.SettleUsageResponse(
-            usage=types_pb2.Usage(input_tokens=5, output_tokens=made), settled=True
+            usage=types_pb2.Usage(input_tokens=INPUT_TOKENS, output_tokens=made), settled=True
         )
 
     async def get_capabilities(self, call: Call) -> inference_pb2.GetCapabilitiesResponse:

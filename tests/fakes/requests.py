@@ -55,6 +55,11 @@ def infer(variant: str = "fp16", prefix: str = "", count: int = 1) -> inference_
     )
 
 
+def settle(variant: str = "fp16") -> inference_pb2.SettleUsageRequest:
+    """Return the question what an attempt took."""
+    return inference_pb2.SettleUsageRequest(variant=variant)
+
+
 def classify(count: int) -> classifier_pb2.ClassifyRequest:
     """Return so many messages for the classifier."""
     return classifier_pb2.ClassifyRequest(messages=[message()] * count)

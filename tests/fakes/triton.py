@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
@@ -111,6 +112,11 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.not_ready: set[str] = set()
         self.metadata_requests = 0
         self.missing_outputs: set[str] = set()
+        self.receipts: dict[str, tuple[int, int] | str] = {}
+        """Input and output tokens by request, or what is said instead."""
+        self.keeps_receipts = True
+        self.config_requests = 0
+        self.questions: list[str] = []
 
     async def ModelStreamInfer(
         self,
@@ -120,12 +126,38 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         """Answer the requests of one stream."""
         self.streams += 1
         async for request in request_iterator:
+            asked = self._asked_for(request)
+            if asked:
+                await context.write(self._receipt(asked))
+                continue
             self.requests.append(request)
             try:
                 await self.script(request, context.write)
             except asyncio.CancelledError:
                 self.cancelled.set()
                 raise
+
+    def _asked_for(self, request: service_pb2.ModelInferRequest) -> str:
+        parameters = json.loads(inputs(request).get("sampling_parameters", [b"{}"])[0])
+        return str(parameters.get("tandem_receipt", ""))
+
+    def _receipt(self, asked: str) -> Response:
+        self.questions.append(asked)
+        found = self.receipts.get(asked, f"no receipt for request '{asked}'")
+        if isinstance(found, str):
+            return failure(found)
+        values: Values = {"text_output": "", "num_input_tokens": found[0], "num_output_tokens": found[1]}
+        return tensors(values, final=True)
+
+    async def ModelConfig(
+        self, request: service_pb2.ModelConfigRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> service_pb2.ModelConfigResponse:
+        """Tell whether a model keeps receipts."""
+        self.config_requests += 1
+        response = service_pb2.ModelConfigResponse()
+        if self.keeps_receipts:
+            response.config.parameters["tandem_receipts"].string_value = "1"
+        return response
 
     async def hang(self, request: service_pb2.ModelInferRequest, write: Write) -> None:
         """Be a script that answers one piece and then nothing."""

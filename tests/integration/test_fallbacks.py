@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from tandem.client import Client
-from tandem.errors import BackendError, DeadlineExceeded, OutOfMemory
+from tandem.errors import BackendError, BackendUnavailable, DeadlineExceeded, OutOfMemory
 from tandem.v1 import types_pb2
 from tests.engine_books import EngineBooks
 from tests.integration.asking import PRO, R1, R1_INT8, default_text, failure, joined, kinds, question, sim
@@ -124,9 +124,21 @@ async def test_another_kind_of_failure_is_raised_typed_and_not_retried(
 
 
 @pytest.mark.parametrize("garbage", ["utf8", "dtype", "shape"])
-async def test_an_answer_that_cannot_be_read_is_a_backend_error(client: Client, garbage: str) -> None:
-    with pytest.raises(BackendError, match="r1"):
-        await client.ask(sim(fault="garbage", garbage=garbage), tier="r1", no_cache=True, deadline_seconds=5)
+async def test_an_answer_that_cannot_be_read_is_given_by_another_tier(client: Client, garbage: str) -> None:
+    answer = await client.ask(
+        f"{sim(tokens=8)} {sim('r1', fault='garbage', garbage=garbage)}",
+        tier="r1",
+        no_cache=True,
+        deadline_seconds=5,
+    )
+
+    assert (answer.answered_by, answer.text) == (PRO, default_text(8))
+    assert [each.reason for each in answer.degradations] == [types_pb2.DEGRADATION_REASON_UNAVAILABLE]
+
+
+async def test_when_no_tier_can_be_read_the_error_says_so(client: Client) -> None:
+    with pytest.raises(BackendUnavailable, match="tensors that cannot be read"):
+        await client.ask(sim(fault="garbage"), tier="r1", no_cache=True, deadline_seconds=5)
 
 
 async def test_there_is_one_fallback_and_no_more(client: Client, books: EngineBooks) -> None:

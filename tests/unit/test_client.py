@@ -22,8 +22,8 @@ from tandem.errors import (
     UnknownApiKey,
     UnknownTier,
 )
-from tandem.orchestrator.answer import Orchestrator, Services
 from tandem.orchestrator.servicer import OrchestratorServicer
+from tandem.orchestrator.work import Services
 from tandem.serving.authentication import Authenticator
 from tandem.serving.keys import digest
 from tandem.v1 import orchestrator_pb2, orchestrator_pb2_grpc, types_pb2
@@ -31,6 +31,7 @@ from tests.fakes.calls import image, question, user
 from tests.fakes.documents import catalogue, policy
 from tests.fakes.inference import HANG, ScriptedInference, Step, saying, text, thought
 from tests.fakes.listening import listening
+from tests.fakes.orchestrators import orchestrator
 from tests.fakes.services import FakeClassifier, FakeFusion
 
 
@@ -48,7 +49,7 @@ async def world(*script: Step, tenant: str | None = None, api_key: str | None = 
     r1, pro = ScriptedInference(script or saying("be", "cause")), ScriptedInference(saying("therefore"))
     services = Services(FakeClassifier(), FakeFusion(), {"r1": r1, "pro": pro})
     servicer = OrchestratorServicer(
-        Orchestrator(services, catalogue(), policy({"classifier.allowance_ms": 5000}))
+        orchestrator(services, catalogue(), policy({"classifier.allowance_ms": 5000}))
     )
     async with (
         listening(

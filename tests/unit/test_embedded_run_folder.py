@@ -40,6 +40,21 @@ def test_backends_are_copied_whole_without_what_python_left_in_them(tmp_path: Pa
     run.remove()
 
 
+def test_the_library_lands_beside_the_module_that_models_import(tmp_path: Path) -> None:
+    python, library = tmp_path / "python", tmp_path / "library"
+    for package in (python, library / "booking"):
+        package.mkdir(parents=True)
+    (python / "triton_python_backend_utils.py").touch()
+    (library / "booking" / "books.py").touch()
+    run = RunFolder(tmp_path / "runs")
+    run.add_backends([python])
+    run.add_library(library)
+    assert (run.backends / "python" / "booking" / "books.py").is_file()
+    assert (run.backends / "python" / "triton_python_backend_utils.py").is_file()
+    assert not run.books.is_relative_to(run.backends)
+    run.remove()
+
+
 def test_the_tail_shows_the_telling_lines(tmp_path: Path) -> None:
     log = tmp_path / "triton.log"
     noise = ["Error: Failed to initialize NVML", "+-----+", "| r1  |", "", 'W "DCGM unable to start"']

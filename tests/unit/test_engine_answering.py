@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from booking.books import Books
+from booking.store import Counts, Store
 from llamacpp_engine.answering import Answering
-from llamacpp_engine.books import Books
 from llamacpp_engine.completion import Delta, TokenLogprob, read_chunk
 from llamacpp_engine.delivery import Delivery, Tensors
 from llamacpp_engine.errors import EngineError, RequestError
@@ -79,16 +80,6 @@ class ScriptedEngine:
         on_delta(Delta("", made, self._prompt_tokens, finish_reason=reason))
 
 
-class Total:
-    """A counter that adds up."""
-
-    def __init__(self) -> None:
-        self.value = 0.0
-
-    def increment(self, value: float) -> None:
-        self.value += value
-
-
 def run(
     engine: ScriptedEngine,
     client: Client,
@@ -96,13 +87,16 @@ def run(
     max_tokens: int | None = None,
     draft: DraftSettings | None = None,
     flags: frozenset[str] = EVERYTHING,
-) -> dict[str, float]:
-    """Answer one request; returns what the books say."""
-    counters = {name: Total() for name in ("requests", "input_tokens", "output_tokens")}
-    books = Books(counters)
-    Answering(Request(prompt, Sampling(max_tokens, seed=5), flags), client, engine, books, draft).run()
-    books.close()
-    return {name: counter.value for name, counter in counters.items()}
+) -> dict[str, int]:
+    """Answer one request; returns its receipt."""
+    books = Books(Store(None))
+    entry = books.open("test", client.is_cancelled)
+    assert entry is not None
+    Answering(Request(prompt, Sampling(max_tokens, seed=5), flags), client, engine, entry, draft).run()
+    receipt = books.receipt("test")
+    assert isinstance(receipt, Counts)
+    assert receipt == books.totals()
+    return receipt._asdict()
 
 
 def test_an_answer_streams_token_by_token_and_every_token_is_counted_once() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from booking.books import Books
+from booking.store import Store
 from simulator_engine.answer import make_answer
-from simulator_engine.books import Tally
 from simulator_engine.directives import Directives
 from simulator_engine.generation import CANCEL_CHECK_SECONDS, OUT_OF_MEMORY, Generation
 from simulator_engine.limits import Limits
@@ -38,15 +39,16 @@ class Client:
 
 
 def run(directives: Directives, client: Client, until: float = 100.0, max_tokens: int | None = None) -> int:
-    """Run a generation on a clock of its own; returns the tokens in its tally."""
-    tally = Tally()
+    """Run a generation on a clock of its own; returns the tokens in its entry."""
+    entry = Books(Store(None)).open("test", client.cancelled)
+    assert entry is not None
     answer = make_answer(directives, "", 0, Limits(max_tokens))
-    generation = Generation(directives, answer, client, tally, now=0.0)
+    generation = Generation(directives, answer, client, entry, now=0.0)
     due: float | None = 0.0
     while due is not None and due <= until:
         client.now = due
         due = generation.step(client.now)
-    return tally.output_tokens
+    return entry.counts.output_tokens
 
 
 def test_tokens_come_at_the_pace_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""Would catch: requests of the simulator that block or starve one another, and books that lose counts."""
+"""Would catch: requests of the simulator that block or starve one another."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from llamacpp_engine.books import Books as ThreadedBooks
-from simulator_engine.books import Books, Tally
 from simulator_engine.scheduler import Scheduler
 
 
@@ -18,16 +16,6 @@ def scheduler() -> Iterator[Scheduler]:
     scheduler = Scheduler()
     yield scheduler
     scheduler.stop()
-
-
-class Total:
-    """A counter that adds up."""
-
-    def __init__(self) -> None:
-        self.value = 0.0
-
-    def increment(self, value: float) -> None:
-        self.value += value
 
 
 def test_steps_without_a_pause_take_turns(scheduler: Scheduler) -> None:
@@ -88,35 +76,3 @@ def test_stopping_leaves_no_thread_behind() -> None:
     scheduler.add(lambda now: now + 3600)
     scheduler.stop()
     assert threading.active_count() == before
-
-
-def test_published_counts_are_the_counts_of_all_tallies() -> None:
-    requests, input_tokens, output_tokens = Total(), Total(), Total()
-    one, other = Tally(requests=1, output_tokens=5), Tally(requests=2)
-    books = Books(requests, input_tokens, output_tokens, [one, other])
-    books.publish()
-    other.output_tokens += 2
-    books.publish()
-    books.publish()
-    assert (requests.value, input_tokens.value, output_tokens.value) == (3, 0, 7)
-
-
-def test_books_of_many_threads_lose_nothing() -> None:
-    counters = {name: Total() for name in ("requests", "input_tokens", "output_tokens")}
-    books = ThreadedBooks(counters)
-
-    def write() -> None:
-        for _ in range(1000):
-            books.add("output_tokens", 3)
-
-    threads = [threading.Thread(target=write) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    books.close()
-    assert {name: counter.value for name, counter in counters.items()} == {
-        "requests": 0,
-        "input_tokens": 0,
-        "output_tokens": 12_000,
-    }

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from tandem.catalogue import load_catalogue
 from tandem.deployment import deploy_folder
 from tandem.embedded.separate import separate
 from tandem.embedded.system import System, wait_healthy
@@ -66,10 +67,12 @@ async def running(mode: Mode, triton: str, profile: Path | None = None) -> Async
 
 async def _serve(mode: Mode, triton: str, profile: Path | None) -> None:
     deploy = deploy_folder()
+    catalogue = deploy / "catalogue.yaml"
+    addresses = dict.fromkeys(load_catalogue(catalogue).tiers, triton)
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") as folder:
         # What is measured includes the ledger.
         ledger = f"sqlite:///{folder}/ledger.sqlite"
-        system = System(triton, "127.0.0.1:0", deploy / "catalogue.yaml", deploy / "policy.yaml", ledger)
+        system = System(addresses, "127.0.0.1:0", catalogue, deploy / "policy.yaml", ledger)
         await _serve_system(mode, system, profile)
 
 

@@ -58,8 +58,12 @@ Model = Annotated[
     str, typer.Option(help="smollm2 (135 million parameters), a GGUF file, or hf:ORG/REPO/FILE.gguf.")
 ]
 TritonUrl = Annotated[
-    str | None,
-    typer.Option(help="gRPC address of a Triton that runs already, HOST:PORT; none is started then."),
+    list[str] | None,
+    typer.Option(
+        help="gRPC address of a Triton that runs already, HOST:PORT; none is started then. "
+        "TIER=HOST:PORT, once for each tier, where tiers have a Triton of their own.",
+        metavar="[TIER=]HOST:PORT",
+    ),
 ]
 Separate = Annotated[
     bool, typer.Option("--separate", help="Every service its own process, gRPC over loopback.")
@@ -123,7 +127,7 @@ def up(
         keys,
         r1_model,
         pro_model,
-        triton_url,
+        triton_url or [],
         ledger,
         log_format.value,
         log_level.value,

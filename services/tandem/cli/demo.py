@@ -41,7 +41,7 @@ async def run_demo(apart: bool) -> int:
     """Start the system, ask, show, stop; return the exit status."""
     configure("console", "warning")
     system = System(
-        triton="",
+        triton={},
         listen="127.0.0.1:0",
         catalogue=deploy_folder() / "catalogue.yaml",
         policy=deploy_folder() / "policy.yaml",

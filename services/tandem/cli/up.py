@@ -7,6 +7,8 @@ from pathlib import Path
 
 import typer
 
+from tandem.catalogue import load_catalogue
+from tandem.cli.triton_urls import addresses_by_tier
 from tandem.deployment import deploy_folder
 from tandem.embedded.errors import EmbeddedError
 from tandem.embedded.local import Models, local_system
@@ -34,17 +36,23 @@ class Options:
     keys: Path | None
     r1_model: str
     pro_model: str
-    triton_url: str | None
+    triton_url: list[str]
     ledger: str | None
     log_format: LogFormat
     log_level: LogLevel
 
     def system(self) -> System:
-        """Return the system to run."""
+        """Return the system to run.
+
+        Raises:
+            TritonUrlInvalid: the addresses of Triton do not fit the tiers.
+            DocumentError: the catalogue is not valid.
+        """
+        catalogue = self.catalogue or deploy_folder() / "catalogue.yaml"
         return System(
-            triton=self.triton_url or "",
+            triton=addresses_by_tier(self.triton_url, list(load_catalogue(catalogue).tiers)),
             listen=self.listen,
-            catalogue=self.catalogue or deploy_folder() / "catalogue.yaml",
+            catalogue=catalogue,
             policy=self.policy or deploy_folder() / "policy.yaml",
             ledger=self.ledger_url(),
             keys=self.keys,

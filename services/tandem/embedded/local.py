@@ -75,7 +75,7 @@ async def local_system(
     """Run the whole system while the context is open; give the orchestrator's address.
 
     Args:
-        system: its addresses and documents; an empty `triton` means that one is started.
+        system: its addresses and documents; an empty `triton` means that one is started for all tiers.
         models: where the weights come from.
         apart: every service its own process.
         progress: shows what takes long.
@@ -88,5 +88,6 @@ async def local_system(
     async with AsyncExitStack() as stack:
         if not system.triton:
             triton = await stack.enter_async_context(local_triton(system, models, progress, on_status))
-            system = replace(system, triton=triton.grpc_address)
+            tiers = load_catalogue(system.catalogue).tiers
+            system = replace(system, triton=dict.fromkeys(tiers, triton.grpc_address))
         yield await stack.enter_async_context(separate(system) if apart else together(system))

@@ -1,4 +1,4 @@
-"""The folder of one run of Triton: its log, and the backends that it loads."""
+"""The folder of one run of Triton: its log, the backends that it loads, and the engines' books."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ class RunFolder:
         return self.path / "backends"
 
     @property
+    def books(self) -> Path:
+        """Where the engines keep their books; they outlive restarts of Triton."""
+        return self.path / "books"
+
+    @property
     def region_prefix(self) -> str:
         """How the names of this run's shared memory begin."""
         return _region_prefix(self.path)
@@ -46,6 +51,15 @@ class RunFolder:
         """Copy backends into the backend directory; Triton refuses links that lead out of it."""
         for folder in folders:
             shutil.copytree(folder, self.backends / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def add_library(self, folder: Path) -> None:
+        """Copy Python packages to where every model finds them: beside Triton's own module for models."""
+        shutil.copytree(
+            folder,
+            self.backends / "python",
+            ignore=shutil.ignore_patterns("__pycache__"),
+            dirs_exist_ok=True,
+        )
 
     def remove(self) -> None:
         """Remove the folder and what is left of the run's shared memory."""

@@ -74,7 +74,7 @@ def lay_out(system: System, tiers: Sequence[str]) -> tuple[str, list[Service]]:
         _service(system, "fusion", addresses["fusion"]),
     ]
     for tier in tiers:
-        extra = {"tier": tier, "triton": system.triton, "catalogue": str(system.catalogue)}
+        extra = {"tier": tier, "triton": system.triton[tier], "catalogue": str(system.catalogue)}
         services.append(_service(system, "inference", addresses[tier], extra))
     extra = {
         "classifier": addresses["classifier"],

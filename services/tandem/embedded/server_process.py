@@ -17,6 +17,8 @@ from tandem.embedded.environment import TritonEnvironment
 from tandem.embedded.run_folder import RunFolder
 
 LOOPBACK: Final = "127.0.0.1"
+BOOKS_VARIABLE: Final = "TANDEM_BOOKS"
+"""Tells the engines where to keep their books, so that these outlive Triton."""
 STOP_MARGIN_SECONDS: Final = 15.0
 """What the guard may need beyond the grace to kill and to clean up."""
 
@@ -78,7 +80,11 @@ class ServerProcess:
                 *(str(spec.environment.python), "-I", "-S", guard.__file__),
                 *(folder.region_prefix, str(spec.grace_seconds)),
                 *_command(spec, ports, folder),
-                env={**spec.environment.variables(), **spec.variables},
+                env={
+                    **spec.environment.variables(),
+                    **spec.variables,
+                    BOOKS_VARIABLE: str(folder.books),
+                },
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,11 +22,12 @@ RETRY_SECONDS: Final = 0.1
 class System:
     """Addresses and documents of a system.
 
-    `triton` is Triton's gRPC address; `listen` is where the orchestrator listens, port 0 for a free one; `ledger` is a
-    SQLAlchemy URL, empty for none; `keys` are the hashes of the API keys, without which nobody needs one.
+    `triton` is the gRPC address of each tier's Triton, by the tier's name; tiers may share one. `listen` is where the
+    orchestrator listens, port 0 for a free one; `ledger` is a SQLAlchemy URL, empty for none; `keys` are the hashes of
+    the API keys, without which nobody needs one.
     """
 
-    triton: str
+    triton: Mapping[str, str]
     listen: str
     catalogue: Path
     policy: Path

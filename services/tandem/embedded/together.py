@@ -35,8 +35,13 @@ async def together(system: System) -> AsyncIterator[str]:
     policy = load_policy(system.policy, catalogue)
     stores = Stores(system.ledger, system.keys)
     async with AsyncExitStack() as stack:
-        triton = await stack.enter_async_context(open_channel(system.triton))
-        tiers = {name: build_inference(catalogue, name, triton) for name in catalogue.tiers}
+        channels = {
+            address: await stack.enter_async_context(open_channel(address))
+            for address in set(system.triton.values())
+        }
+        tiers = {
+            name: build_inference(catalogue, name, channels[system.triton[name]]) for name in catalogue.tiers
+        }
         services = Services(ClassifierCore(), FusionCore(FusionSettings().reliability), tiers)
         listen = Listen(system.listen, system.drain_seconds)
         server = await stack.enter_async_context(serving(listen, services, catalogue, policy, stores))

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tandem.deployment import deploy_folder
 from tandem.embedded.backoff import Backoff
 from tandem.embedded.control import TritonControl, serves_metrics
 from tandem.embedded.errors import TritonFailed
@@ -59,6 +60,7 @@ class TritonProcess:
         self._ports = free_ports()
         self._folder = RunFolder(cache / "runs")
         self._folder.add_backends([spec.environment.python_backend, *spec.backends])
+        self._folder.add_library(deploy_folder() / "triton" / "library")
         self._backoff = Backoff()
         self._server: ServerProcess | None = None
         self._supervision: asyncio.Task[None] | None = None

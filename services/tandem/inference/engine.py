@@ -18,6 +18,8 @@ class Prompt:
     text: str
     images: tuple[bytes, ...]
     sampling: types_pb2.Sampling
+    attempt: int = 0
+    """Number of the attempt in its request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,13 @@ class Engine(Protocol):
 
     def generate(self, prompt: Prompt, stream: bool, call: Call) -> AsyncGenerator[Piece, None]:
         """Yield what the model makes: one piece if `stream` is False."""
+        ...
+
+    async def receipt(self, model: str, attempt: int, call: Call) -> types_pb2.Usage | None:
+        """Return what the engine counted for an attempt of the call's request.
+
+        None: it keeps no receipts, or does not know the attempt. Waits while the engine is away, longer than the call.
+        """
         ...
 
 

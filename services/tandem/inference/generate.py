@@ -11,6 +11,7 @@ from tandem.call import Call
 from tandem.catalogue import Catalogue, Tier, Variant
 from tandem.errors import DeadlineExceeded, ModalityUnsupported
 from tandem.inference.continuation import Continuation
+from tandem.inference.cut_off import CutOff
 from tandem.inference.engine import Engine, Piece, Prompt, Readiness
 from tandem.inference.reasoning import ReasoningSplitter
 from tandem.inference.template import ChatTemplate
@@ -28,6 +29,7 @@ class InferenceCore:
         self._template = ChatTemplate(catalogue.chat_templates[self._tier.chat_template])
         self._engine = engine
         self._readiness = readiness
+        self._cut_off = CutOff()
 
     async def infer(self, request: inference_pb2.InferRequest, call: Call) -> inference_pb2.InferResponse:
         """Answer in one message.
@@ -46,10 +48,30 @@ class InferenceCore:
         return answer
 
     def stream_infer(
-        self, request: inference_pb2.InferRequest, call: Call
+        self, request: inference_pb2.InferRequest, call: Call, *, buffered: bool = False
     ) -> AsyncGenerator[inference_pb2.StreamInferResponse, None]:
-        """Answer piece by piece. Raises as `infer`."""
+        """Answer piece by piece. Raises as `infer`. In memory a piece costs nothing: none is held back."""
         return self._run(request, call, stream=True)
+
+    async def settle_usage(
+        self, request: inference_pb2.SettleUsageRequest, call: Call
+    ) -> inference_pb2.SettleUsageResponse:
+        """Tell what an attempt took by the engine's own count, or what it had sent if the engine does not know.
+
+        Raises:
+            TandemError: UnknownVariant, or DeadlineExceeded while the engine is away.
+        """
+        variant = self._catalogue.variant(self._name, request.variant)
+        try:
+            async with asyncio.timeout_at(call.deadline):
+                usage = await self._engine.receipt(variant.model, request.attempt, call)
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                f"{variant.model} did not say in time what the attempt took; ask again when it is back"
+            ) from error
+        if usage is not None:
+            return inference_pb2.SettleUsageResponse(usage=usage, settled=True)
+        return inference_pb2.SettleUsageResponse(usage=self._cut_off.usage(call.request_id, request.attempt))
 
     async def get_capabilities(self, call: Call) -> inference_pb2.GetCapabilitiesResponse:
         """Tell the variants and which of them Triton says are ready."""
@@ -91,10 +113,14 @@ class InferenceCore:
                         yield inference_pb2.StreamInferResponse(
                             text=text, reasoning=split.reasoning, output_tokens=piece.output_tokens
                         )
+                tally.complete = True
         except TimeoutError as error:
             raise DeadlineExceeded(
                 f"{variant.model} did not finish in its time; grant more time or fewer tokens"
             ) from error
+        finally:
+            if not tally.complete:
+                self._cut_off.note(call.request_id, request.attempt, tally.usage())
         rest = splitter.end()
         yield inference_pb2.StreamInferResponse(
             text=continuation.feed(rest.text), reasoning=rest.reasoning, finished=tally.finished()
@@ -111,7 +137,11 @@ class InferenceCore:
         sampling.CopyFrom(request.sampling)
         sampling.stop.extend(self._tier.stop)
         return Prompt(
-            variant.model, text + continuation.prompt_suffix, tuple(_images(request.messages)), sampling
+            variant.model,
+            text + continuation.prompt_suffix,
+            tuple(_images(request.messages)),
+            sampling,
+            request.attempt,
         )
 
     def _check_modalities(self, messages: Sequence[types_pb2.Message]) -> None:
@@ -135,6 +165,8 @@ class _Tally:
     """Counts what an answer took."""
 
     def __init__(self, model: str) -> None:
+        self.complete = False
+        """Set when the engine said that nothing more comes."""
         self._model = model
         self._output_tokens = 0
         self._last: Piece | None = None
@@ -143,13 +175,16 @@ class _Tally:
         self._output_tokens += piece.output_tokens
         self._last = piece
 
+    def usage(self) -> types_pb2.Usage:
+        return types_pb2.Usage(
+            input_tokens=self._last.input_tokens if self._last else 0, output_tokens=self._output_tokens
+        )
+
     def finished(self) -> inference_pb2.InferFinished:
         last = self._last
         return inference_pb2.InferFinished(
             finish_reason=last.finish_reason if last else types_pb2.FINISH_REASON_UNSPECIFIED,
-            usage=types_pb2.Usage(
-                input_tokens=last.input_tokens if last else 0, output_tokens=self._output_tokens
-            ),
+            usage=self.usage(),
             confidence=self._confidence(),
             model=self._model,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 import grpc.aio
 
@@ -14,6 +14,9 @@ from tandem.serving.context import current_call
 from tandem.v1 import inference_pb2, inference_pb2_grpc
 
 SERVICE_NAME = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
+
+HOLD_SECONDS: Final = 0.25
+"""How long a piece may be held back of a stream along which nobody reads."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Piece = inference_pb2.StreamInferResponse
@@ -36,10 +39,17 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         self, request: inference_pb2.StreamInferRequest, context: Context
     ) -> AsyncGenerator[Piece, None]:
         """Answer piece by piece."""
-        source = self._inference.stream_infer(request.request, current_call())
-        async with aclosing(self._coalescer.stream(source)) as pieces:
+        source = self._inference.stream_infer(request.request, current_call(), buffered=request.buffered)
+        hold_seconds = HOLD_SECONDS if request.buffered else 0.0
+        async with aclosing(self._coalescer.stream(source, hold_seconds)) as pieces:
             async for piece in pieces:
                 yield piece
+
+    async def SettleUsage(
+        self, request: inference_pb2.SettleUsageRequest, context: Context
+    ) -> inference_pb2.SettleUsageResponse:
+        """Tell what an attempt took after all."""
+        return await self._inference.settle_usage(request, current_call())
 
     async def GetCapabilities(
         self, request: inference_pb2.GetCapabilitiesRequest, context: Context

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tritonclient.grpc import service_pb2
 
-from tandem.errors import BackendError
+from tandem.errors import BackendUnavailable
 from tandem.inference.engine import Piece, Prompt
 from tandem.inference.failures import read_failure
 from tandem.v1 import types_pb2
@@ -53,6 +53,16 @@ def encode(prompt: Prompt, stream: bool) -> service_pb2.ModelInferRequest:
         encoded = [_bytes_element(base64.b64encode(image)) for image in prompt.images]
         _add_input(request, "image", "BYTES", len(encoded), b"".join(encoded))
     return request
+
+
+def encode_question(model: str, request: str) -> service_pb2.ModelInferRequest:
+    """Return the question what a model counted for a request."""
+    question = service_pb2.ModelInferRequest()
+    question.CopyFrom(_FORMS[False])
+    question.model_name = model
+    question.raw_input_contents[_TEXT] = _bytes_element(b"")
+    question.raw_input_contents[_SAMPLING] = _bytes_element(json.dumps({"tandem_receipt": request}).encode())
+    return question
 
 
 def _form(stream: bool) -> service_pb2.ModelInferRequest:
@@ -108,7 +118,7 @@ class Decoder:
         """Return the piece that a message carries, if any, and whether it is the last message.
 
         Raises:
-            TandemError: the in-band error of the message, or BackendError for tensors that make no sense.
+            TandemError: the in-band error of the message, or BackendUnavailable for tensors that make no sense.
         """
         if message.error_message:
             raise read_failure(self._model, message.error_message)
@@ -119,7 +129,10 @@ class Decoder:
         try:
             return self._piece(response), final
         except (struct.error, UnicodeDecodeError, KeyError, IndexError, ValueError) as error:
-            raise BackendError(f"{self._model} returned tensors that cannot be read: {error!r}") from error
+            # A sick backend: another model may well answer.
+            raise BackendUnavailable(
+                f"{self._model} answered with tensors that cannot be read: {error!r}"
+            ) from error
 
     def _piece(self, response: service_pb2.ModelInferResponse) -> Piece:
         raw = {}

@@ -7,9 +7,12 @@ from collections.abc import AsyncGenerator
 import grpc.aio
 
 from tandem.call import Call
+from tandem.errors import BackendUnavailable
 from tandem.inference.engine import Piece, Prompt
+from tandem.inference.receipts import Receipts
 from tandem.inference.streams import StreamPool
 from tandem.inference.tensors import Decoder, encode
+from tandem.v1 import types_pb2
 
 
 class TritonEngine:
@@ -17,6 +20,7 @@ class TritonEngine:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._pool = StreamPool(channel)
+        self._receipts = Receipts(channel, self._pool)
 
     async def generate(self, prompt: Prompt, stream: bool, call: Call) -> AsyncGenerator[Piece, None]:
         """Yield what the model makes: one piece if `stream` is False.
@@ -25,15 +29,31 @@ class TritonEngine:
             TandemError: what `tandem.inference.failures` reads from Triton's message, or BackendUnavailable.
         """
         request = encode(prompt, stream)
-        request.id = call.request_id
+        request.id = _name(call, prompt.attempt)
         decoder = Decoder(prompt.model)
-        async with self._pool.exchange() as exchange:
-            await exchange.send(request)
-            while not exchange.finished:
-                piece, exchange.finished = decoder.decode(await exchange.receive())
-                if piece is not None:
-                    yield piece
+        try:
+            async with self._pool.exchange() as exchange:
+                await exchange.send(request)
+                while not exchange.finished:
+                    piece, exchange.finished = decoder.decode(await exchange.receive())
+                    if piece is not None:
+                        yield piece
+        except BackendUnavailable:
+            self._receipts.forget(prompt.model)
+            raise
+
+    async def receipt(self, model: str, attempt: int, call: Call) -> types_pb2.Usage | None:
+        """Return what the model counted for an attempt; None if it keeps no receipts or does not know it.
+
+        Waits while Triton is away, longer than the call.
+        """
+        return await self._receipts.find(model, _name(call, attempt))
 
     def close(self) -> None:
         """Close the idle streams."""
         self._pool.close()
+
+
+def _name(call: Call, attempt: int) -> str:
+    """Return how Triton and its models call an attempt."""
+    return f"{call.request_id}/{attempt}"

@@ -101,10 +101,11 @@ class GrpcInference:
             raise from_rpc_error(error, self._peer) from error
 
     async def stream_infer(
-        self, request: inference_pb2.InferRequest, call: Call
+        self, request: inference_pb2.InferRequest, call: Call, *, buffered: bool = False
     ) -> AsyncGenerator[inference_pb2.StreamInferResponse, None]:
         """Answer piece by piece; the last message alone has `finished`."""
-        rpc = self._stub.StreamInfer(inference_pb2.StreamInferRequest(request=request), **_options(call))
+        wanted = inference_pb2.StreamInferRequest(request=request, buffered=buffered)
+        rpc = self._stub.StreamInfer(wanted, **_options(call))
         try:
             async for message in rpc:
                 yield message
@@ -112,6 +113,15 @@ class GrpcInference:
             raise from_rpc_error(error, self._peer) from error
         finally:
             rpc.cancel()
+
+    async def settle_usage(
+        self, request: inference_pb2.SettleUsageRequest, call: Call
+    ) -> inference_pb2.SettleUsageResponse:
+        """Tell what an attempt of the call's request took after all."""
+        try:
+            return await self._stub.SettleUsage(request, **_options(call))
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, self._peer) from error
 
     async def get_capabilities(self, call: Call) -> inference_pb2.GetCapabilitiesResponse:
         """Tell the variants and which of them are ready."""

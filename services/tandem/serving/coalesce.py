@@ -33,15 +33,22 @@ class Coalescer(Generic[M]):
         self._merge = merge
         self._active = 0
 
-    async def stream(self, source: AsyncGenerator[M, None]) -> AsyncGenerator[M, None]:
-        """Pass on what `source` yields, merged; closing the result closes `source`."""
+    async def stream(
+        self, source: AsyncGenerator[M, None], hold_seconds: float = 0.0
+    ) -> AsyncGenerator[M, None]:
+        """Pass on what `source` yields, merged; closing the result closes `source`.
+
+        With `hold_seconds` nobody reads along: messages after the first wait so long for others.
+        """
         inbox = _Inbox(self._merge)
         pump = asyncio.create_task(inbox.fill(source))
         self._active += 1
         sent, sent_at = 0, 0.0
         try:
             while await inbox.wait():
-                if sent >= PROMPT_MESSAGES:
+                if hold_seconds and sent:
+                    await inbox.pause(sent_at + hold_seconds - now())
+                elif sent >= PROMPT_MESSAGES:
                     await inbox.pause(sent_at + self._active / MESSAGES_PER_SECOND - now())
                 sent, sent_at = sent + 1, now()
                 yield inbox.pending.popleft()

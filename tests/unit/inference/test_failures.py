@@ -2,79 +2,69 @@
 
 from __future__ import annotations
 
-import re
+import json
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tandem.errors import BackendError, BackendUnavailable, OutOfMemory, PromptTooLong, TandemError
-from tandem.inference.failures import ROWS, read_failure
+from tandem.errors import BackendError
+from tandem.inference.failures import ROWS, Row, read_failure
 
-MESSAGES: dict[type[TandemError], list[str]] = {
-    OutOfMemory: [
-        # PyTorch
-        "CUDA out of memory. Tried to allocate 24.00 GiB. GPU 0 has a total capacity of 39.39 GiB",
-        "Failed to process the request(s) for model instance 'r1_0_0', message: OutOfMemoryError: CUDA out of memory.",
-        "torch.OutOfMemoryError: HIP out of memory.",
-        "CUDA error: out of memory",
-        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8589934592 bytes.",
-        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
-        # Python, C++ and the kernel
-        "MemoryError: std::bad_alloc",
-        "Error in cudaMalloc: failed to allocate 1073741824 bytes",
-        "OSError: [Errno 12] Cannot allocate memory",
-        "the process was killed by the OOM killer",
-        # llama.cpp
-        "ggml_gallocr_reserve_n: failed to allocate CUDA0 buffer of size 536870912",
-        "alloc_buffer: allocating 512.00 MiB on device 0: cudaMalloc failed: out of memory",
-    ],
-    PromptTooLong: [
-        "The decoder prompt (length 4096) is longer than the maximum model length of 2048.",
-        "This model's maximum context length is 2048 tokens. However, you requested 3000 tokens in the messages.",
-        "prompt has 3001 tokens, context holds 2048: send less",
-        "request (3001 tokens) exceeds the available context size (2048 tokens), try increasing it",
-    ],
-    BackendUnavailable: [
-        "Stub process 'r1_0_0' is not healthy.",
-        "Stub process is unhealthy and it will be restarted.",
-        "Failed to process the request(s) for model instance 'r1_0_0', message: Stub process 'r1_0_0' exited.",
-        "Request for unknown model: 'r1' is not found",
-        "Request for unknown model: 'r1' has no available versions",
-        "Request for unknown model: 'r1' version 1 is not at ready state",
-        "r1: model is not ready",
-        "Server is stopping, scheduler for model has stopped accepting new inference requests",
-        "in ensemble 'r1', scheduler for model is unloading",
-        "EngineDeadError: EngineCore encountered an issue. See stack trace (above) for the root cause.",
-        "AsyncEngineDeadError: Background loop has errored already.",
-        "Background loop is not running. If it was running, inspect the output to find the stacktrace of the error",
-        "the engine is not running",
-        "Server exiting",
-        "the server is shutting down",
-        "socket is temporarily unavailable",
-        "Exceeds maximum queue size",
-    ],
-    BackendError: [
-        "CUDA error: an illegal memory access was encountered",
-        "unexpected shape for input 'text_input' for model 'r1'. Expected [1], got [2].",
-        "temperature must be non-negative, got -1.0.",
-        "max_tokens must be at least 1, got 0.",
-        "a bloomy room",
-        "",
-    ],
-}
-CASES = [(kind, message) for kind, messages in MESSAGES.items() for message in messages]
+PREFIX = "Failed to process the request(s) for model instance 'r1_0_0', message: "
+RECORDED = Path(__file__).parents[2] / "testdata" / "engine_failures.json"
+MESSAGES: dict[str, list[str]] = json.loads(RECORDED.read_text(encoding="utf-8"))
+"""What the programs themselves say, in full, by the row of the table that it belongs to."""
+OTHERS = [
+    "unexpected shape for input 'text_input' for model 'r1'. Expected [1], got [2].",
+    f"{PREFIX}ValueError: temperature must be non-negative, got -1.0.",
+    "max_tokens must be at least 1, got 0.",
+    "simulated engine failure: the prompt asked for fault=error",
+    "a bloomy room",
+    "the memory of an elephant",
+    "",
+]
 
 
-@pytest.mark.parametrize(("kind", "message"), CASES)
-def test_message_is_read_as(kind: type[TandemError], message: str) -> None:
-    error = read_failure("r1-int8", message)
-    assert type(error) is kind
-    assert error.message == f"r1-int8: {message}"
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.form)
+def test_a_row_reads_the_messages_of_its_form(row: Row) -> None:
+    for message in MESSAGES[row.form]:
+        error = read_failure("r1-int8", message)
+        assert type(error) is row.kind, message
+        assert error.message == f"r1-int8: {message}"
 
 
-def test_every_alternative_of_every_row_has_a_message() -> None:
-    for pattern, kind in ROWS:
-        outside_of_groups = r"\|(?![^(]*\))"
-        for alternative in re.split(outside_of_groups, pattern.pattern):
-            assert any(re.search(alternative, message, re.IGNORECASE) for message in MESSAGES[kind]), (
-                alternative
-            )
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.form)
+def test_a_row_is_the_first_to_read_some_message(row: Row) -> None:
+    firsts = [next(row.form for row in ROWS if row.pattern.search(said)) for said in MESSAGES[row.form]]
+    assert row.form in firsts
+
+
+def test_there_are_messages_for_every_row_and_no_other() -> None:
+    assert MESSAGES.keys() == {row.form for row in ROWS}
+
+
+@pytest.mark.parametrize("message", OTHERS)
+def test_what_no_row_matches_is_an_error_that_another_model_would_not_repair(message: str) -> None:
+    assert type(read_failure("r1", message)) is BackendError
+
+
+_said = st.lists(
+    st.sampled_from([message for messages in MESSAGES.values() for message in messages])
+    | st.text(st.sampled_from("ab '\"`\\\n."), max_size=6),
+    min_size=1,
+    max_size=5,
+).map("".join)
+
+
+@given(_said)
+def test_a_request_that_is_quoted_cannot_make_a_model_look_sick(text: str) -> None:
+    quoting = [
+        f"simulator: malformed directive {text[:60]!r}: write [[sim key=value ...]]",
+        f"sampling parameter stop is {[text]!r} and must be a list of texts that are not empty",
+        f"sampling parameter {text!r} is unknown: known are max_tokens, stop",
+        f"{PREFIX}ValueError: Invalid value: {json.dumps(text)}",
+    ]
+    for message in quoting:
+        assert type(read_failure("r1", message)) is BackendError, message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -20,6 +21,7 @@ from tandem.errors import (
     TandemError,
     UnknownVariant,
 )
+from tandem.inference.cut_off import REMEMBERED, CutOff
 from tandem.inference.engine import Piece, Prompt
 from tandem.inference.generate import InferenceCore
 from tandem.v1 import inference_pb2, types_pb2
@@ -41,6 +43,8 @@ class FakeEngine:
         self.hangs = hangs
         self.prompts: list[tuple[Prompt, bool]] = []
         self.closed = False
+        self.receipts: dict[tuple[str, str, int], types_pb2.Usage] = {}
+        self.away = False
 
     async def generate(self, prompt: Prompt, stream: bool, call: Call) -> AsyncGenerator[Piece, None]:
         self.prompts.append((prompt, stream))
@@ -53,6 +57,11 @@ class FakeEngine:
                 await asyncio.Event().wait()
         finally:
             self.closed = True
+
+    async def receipt(self, model: str, attempt: int, call: Call) -> types_pb2.Usage | None:
+        if self.away:
+            await asyncio.Event().wait()
+        return self.receipts.get((model, call.request_id, attempt))
 
 
 class FakeReadiness:
@@ -239,6 +248,68 @@ async def test_closing_the_iterator_stops_the_engine() -> None:
     async with aclosing(core(engine).stream_infer(request(), call())) as messages:
         await anext(messages)
     assert engine.closed
+
+
+# --- what an attempt took after all
+
+
+async def settled(
+    inference: InferenceCore, attempt: int = 0, request_id: str = "test"
+) -> inference_pb2.SettleUsageResponse:
+    asked = inference_pb2.SettleUsageRequest(variant="int8", attempt=attempt)
+    return await inference.settle_usage(asked, call(request_id=request_id))
+
+
+async def test_the_engines_own_count_settles() -> None:
+    engine = FakeEngine()
+    engine.receipts["r1-int8", "test", 2] = types_pb2.Usage(input_tokens=6, output_tokens=50)
+    response = await settled(core(engine), 2)
+    assert response.settled
+    assert response.usage == types_pb2.Usage(input_tokens=6, output_tokens=50)
+
+
+@pytest.mark.parametrize("end", ["left", "failed", "late"])
+async def test_without_it_what_a_cut_off_attempt_had_sent_is_told(end: str) -> None:
+    engine = FakeEngine("a", "b", failure=OutOfMemory("full") if end == "failed" else None, hangs=True)
+    inference, asked = core(engine), request()
+    asked.attempt = 1
+    with contextlib.suppress(OutOfMemory, DeadlineExceeded):
+        async with aclosing(inference.stream_infer(asked, call(seconds=0.05))) as messages:
+            await anext(messages)
+            if end != "left":
+                await anext(messages)
+                await anext(messages)
+
+    response = await settled(inference, 1)
+    assert not response.settled
+    assert response.usage == types_pb2.Usage(input_tokens=6, output_tokens=1 if end == "left" else 2)
+    assert (await settled(inference, 0)).usage == types_pb2.Usage()
+    assert (await settled(inference, 1, "other")).usage == types_pb2.Usage()
+
+
+async def test_of_attempts_that_ended_well_nothing_is_remembered() -> None:
+    inference = core(FakeEngine("a"))
+    await streamed(inference, request())
+    assert (await settled(inference)).usage == types_pb2.Usage()
+
+
+async def test_the_oldest_attempts_are_forgotten() -> None:
+    seen = CutOff()
+    for attempt in range(REMEMBERED + 1):
+        seen.note("test", attempt, types_pb2.Usage(output_tokens=1))
+    assert [seen.usage("test", attempt).output_tokens for attempt in (0, 1, REMEMBERED)] == [0, 1, 1]
+
+
+async def test_an_engine_that_stays_away_settles_nothing_by_the_deadline() -> None:
+    engine = FakeEngine()
+    engine.away = True
+    with pytest.raises(DeadlineExceeded, match="r1 did not say in time"):
+        await core(engine).settle_usage(inference_pb2.SettleUsageRequest(variant="fp16"), call(seconds=0.02))
+
+
+async def test_usage_of_an_unknown_variant() -> None:
+    with pytest.raises(UnknownVariant, match="fp16, int8"):
+        await core(FakeEngine()).settle_usage(inference_pb2.SettleUsageRequest(variant="fp8"), call())
 
 
 # --- capabilities

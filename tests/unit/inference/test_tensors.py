@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 
-from tandem.errors import BackendError, OutOfMemory
+from tandem.errors import BackendUnavailable, OutOfMemory
 from tandem.inference.engine import Piece, Prompt
 from tandem.inference.tensors import Decoder, encode
 from tandem.v1 import types_pb2
@@ -124,7 +124,7 @@ def test_finish_reason(word: str, reason: types_pb2.FinishReason.ValueType) -> N
 
 @pytest.mark.parametrize("logprob", [math.nan, math.inf])
 def test_a_log_probability_that_is_no_number_is_garbage(logprob: float) -> None:
-    with pytest.raises(BackendError, match="cannot be read"):
+    with pytest.raises(BackendUnavailable, match="cannot be read"):
         Decoder("r1").decode(triton.tensors({"text_output": "x", "cumulative_logprob": logprob}))
 
 
@@ -165,8 +165,8 @@ def _without_content() -> triton.Response:
     ],
     ids=str,
 )
-def test_garbage_is_a_backend_error(response: triton.Response) -> None:
-    with pytest.raises(BackendError, match="r1 returned tensors that cannot be read"):
+def test_garbage_is_a_sick_backend(response: triton.Response) -> None:
+    with pytest.raises(BackendUnavailable, match="r1 answered with tensors that cannot be read"):
         Decoder("r1").decode(response)
 
 
@@ -185,7 +185,7 @@ def test_no_garbage_gets_through_untyped(outputs: list[tuple[str, str, bytes]]) 
     for name, datatype, content in outputs:
         response.infer_response.outputs.add(name=name, datatype=datatype, shape=[1])
         response.infer_response.raw_output_contents.append(content)
-    with contextlib.suppress(BackendError):
+    with contextlib.suppress(BackendUnavailable):
         piece, final = Decoder("r1").decode(response)
         assert (piece is None) == (not outputs)
         assert not final

@@ -52,7 +52,7 @@ async def test_the_request_says_whether_to_stream_and_whose_it_is(setup: Setup, 
     await setup.pieces(stream)
     (request,) = setup.triton.requests
     assert triton.inputs(request)["stream"] == [stream]
-    assert request.id == "test"
+    assert request.id == "test/0"
 
 
 async def test_a_final_flag_on_the_last_piece(setup: Setup) -> None:
@@ -120,3 +120,71 @@ async def test_thirty_at_a_time_stay_apart(setup: Setup) -> None:
     questions = [f"question {number}" for number in range(30)]
     assert await asyncio.gather(*map(ask, questions)) == questions
     assert setup.triton.streams <= 30
+
+
+# --- receipts
+
+
+async def test_an_attempt_has_a_name_of_its_own(setup: Setup) -> None:
+    prompt = Prompt("r1", "hi", (), types_pb2.Sampling(), attempt=3)
+    async for _ in setup.engine.generate(prompt, True, call(request_id="mine")):
+        pass
+    assert [request.id for request in setup.triton.requests] == ["mine/3"]
+
+
+async def test_a_receipt_is_what_the_model_says(setup: Setup) -> None:
+    setup.triton.receipts["test/2"] = (7, 40)
+    for _ in range(2):
+        found = await setup.engine.receipt("r1", 2, call())
+        assert found == types_pb2.Usage(input_tokens=7, output_tokens=40)
+    assert (setup.triton.questions, setup.triton.config_requests) == (["test/2"] * 2, 1)
+
+
+async def test_a_model_that_keeps_no_receipts_is_never_asked(setup: Setup) -> None:
+    setup.triton.keeps_receipts = False
+    assert await setup.engine.receipt("r1", 0, call()) is None
+    assert setup.triton.questions == []
+
+
+async def test_an_attempt_is_unknown_only_when_it_is_so_again(setup: Setup) -> None:
+    assert await setup.engine.receipt("r1", 0, call()) is None
+    assert setup.triton.questions == ["test/0"] * 2
+
+
+@pytest.mark.parametrize(
+    "said", ["still running: request 'test/0'", "Stub process 'r1_0_0' is not healthy.", "something odd"]
+)
+async def test_a_model_that_cannot_say_yet_is_asked_again(setup: Setup, said: str) -> None:
+    setup.triton.receipts["test/0"] = said
+    asking = asyncio.create_task(setup.engine.receipt("r1", 0, call()))
+    while len(setup.triton.questions) < 2:
+        await asyncio.sleep(0.01)
+    setup.triton.receipts["test/0"] = (1, 2)
+    assert await asking == types_pb2.Usage(input_tokens=1, output_tokens=2)
+
+
+async def test_triton_may_be_away_for_a_while() -> None:
+    fake = triton.FakeTriton()
+    async with triton.served(fake) as port:
+        pass
+    async with open_channel(f"127.0.0.1:{port}") as channel:
+        engine = TritonEngine(channel)
+        asking = asyncio.create_task(engine.receipt("r1", 0, call()))
+        await asyncio.sleep(0.15)
+        assert not asking.done()
+        fake.receipts["test/0"] = (1, 2)
+        async with triton.served(fake, port):
+            assert await asking == types_pb2.Usage(input_tokens=1, output_tokens=2)
+
+
+async def test_a_model_that_was_away_is_asked_for_its_configuration_again(setup: Setup) -> None:
+    async def broken(_: service_pb2.ModelInferRequest, write: triton.Write) -> None:
+        await write(triton.failure("Stub process 'r1_0_0' is not healthy."))
+
+    setup.triton.receipts["test/0"] = (1, 2)
+    await setup.engine.receipt("r1", 0, call())
+    setup.triton.script = broken
+    with pytest.raises(BackendUnavailable):
+        await setup.pieces()
+    await setup.engine.receipt("r1", 0, call())
+    assert setup.triton.config_requests == 2

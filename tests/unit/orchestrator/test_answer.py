@@ -16,11 +16,12 @@ from tandem.errors import (
     InternalError,
     ModalityUnsupported,
 )
-from tandem.orchestrator.answer import Orchestrator, Services
+from tandem.orchestrator.work import Services
 from tandem.v1 import orchestrator_pb2, types_pb2
 from tests.fakes.calls import call, image, question, user
 from tests.fakes.documents import catalogue, policy
 from tests.fakes.inference import HANG, ScriptedInference, Step, finished, saying, text, thought
+from tests.fakes.orchestrators import FakeLedger, orchestrator
 from tests.fakes.services import FakeClassifier, FakeFusion, signals
 
 MISS, HIT, BYPASSED, SHARED = (
@@ -44,7 +45,8 @@ class World:
         self.pro = ScriptedInference(pro or saying("therefore"))
         services = Services(self.classifier, self.fusion, {"r1": self.r1, "pro": self.pro})
         changed = policy({path.replace("__", "."): value for path, value in changes.items()})
-        self.orchestrator = Orchestrator(services, catalogue(), changed)
+        self.ledger = FakeLedger()
+        self.orchestrator = orchestrator(services, catalogue(), changed, self.ledger)
 
     async def ask(
         self, asked: orchestrator_pb2.GenerateRequest | None = None, tenant: str = "anonymous"

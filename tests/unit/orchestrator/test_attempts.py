@@ -326,7 +326,8 @@ async def test_the_first_attempt_ends_by_its_allowance_and_the_last_gets_the_res
     await tried.answer()
     first, last = tried.record.attempts
     assert first.duration_ms == pytest.approx(495)
-    assert (last.started_ms, last.allowance_ms) == (pytest.approx(495), pytest.approx(495))
+    assert last.started_ms == pytest.approx(495)
+    assert last.allowance_ms == pytest.approx(495)
     assert tried.pro.calls[0].deadline == pytest.approx(tried.call.deadline - 0.01)
 
 

@@ -13,13 +13,14 @@ from tandem.call import Call
 from tandem.clock import now
 from tandem.errors import BackendError, InvalidRequest
 from tandem.orchestrator import batch as batches
-from tandem.orchestrator.answer import Orchestrator, Services
 from tandem.orchestrator.batch import IN_FLIGHT, Batch, Item, ItemResult
+from tandem.orchestrator.work import Services
 from tandem.serving.validation import validate
 from tandem.v1 import classifier_pb2, inference_pb2, orchestrator_pb2
 from tests.fakes.calls import call, question
 from tests.fakes.documents import catalogue, policy
 from tests.fakes.inference import Piece, ScriptedInference, saying
+from tests.fakes.orchestrators import orchestrator
 from tests.fakes.services import FakeClassifier, FakeFusion, signals
 
 pytestmark = pytest.mark.virtual_time
@@ -78,7 +79,7 @@ def item(index: int, text: str = "hi") -> Item:
 
 def batch(tier: Tier) -> Batch:
     services = Services(FakeClassifier(), FakeFusion(), {"r1": tier, "pro": ScriptedInference(saying("pro"))})
-    return Batch(Orchestrator(services, catalogue(), policy({"cache.entries": 0})), validate)
+    return Batch(orchestrator(services, catalogue(), policy({"cache.entries": 0})), validate)
 
 
 async def results(tier: Tier, items: Items) -> list[ItemResult]:
@@ -173,9 +174,9 @@ async def test_simple_and_complex_items_run_side_by_side_as_many_as_the_tiers_be
     r1.token_seconds = pro.token_seconds = 1.0
     services = Services(Sorted(), FakeFusion(), {"r1": r1, "pro": pro})
     changes = {"tiers.pro.variants.bf16.concurrency": 8, "tiers.r1.variants.fp16.concurrency": 32}
-    orchestrator = Orchestrator(services, catalogue(changes), policy({"cache.entries": 0}))
+    answers = orchestrator(services, catalogue(changes), policy({"cache.entries": 0}))
     items = [item(index, "hard" if index < 40 else f"easy {index}") for index in range(200)]
-    found = [r async for r in Batch(orchestrator, validate).run(aiter(Items(*items)), call(seconds=60))]
+    found = [r async for r in Batch(answers, validate).run(aiter(Items(*items)), call(seconds=60))]
     assert len(found) == 200
     assert (r1.most_running, pro.most_running) == (32, 8)
     # 160 simple ones, 32 at a time, and 40 complex ones, 8 at a time: five rounds of two seconds for both

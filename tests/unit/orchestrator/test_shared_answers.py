@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from tandem.orchestrator import shared_cache
-from tandem.orchestrator.answer import Orchestrator, Services
 from tandem.orchestrator.shared_cache import SharedCache
+from tandem.orchestrator.work import Services
 from tandem.v1 import orchestrator_pb2, types_pb2
 from tests.fakes.calls import call, question
 from tests.fakes.documents import catalogue, policy
 from tests.fakes.inference import ScriptedInference, saying
+from tests.fakes.orchestrators import orchestrator
 from tests.fakes.services import FakeClassifier, FakeFusion
 from tests.fakes.valkey import ValkeyServer, level, until, valkey, written
 
@@ -41,9 +42,8 @@ class Replica:
     def __init__(self, shared: SharedCache | None) -> None:
         self.r1 = ScriptedInference(saying("because"))
         services = Services(FakeClassifier(), FakeFusion(), {"r1": self.r1, "pro": self.r1})
-        self.orchestrator = Orchestrator(
-            services, catalogue(), policy({"classifier.allowance_ms": 5000}), shared
-        )
+        changed = policy({"classifier.allowance_ms": 5000})
+        self.orchestrator = orchestrator(services, catalogue(), changed, shared=shared)
 
     async def ask(self, tenant: str = "a", name: str = "test") -> types_pb2.Answer:
         return await self.orchestrator.generate(question(), call(tenant=tenant, request_id=name))

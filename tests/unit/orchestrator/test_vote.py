@@ -41,8 +41,8 @@ class Ensemble:
         live = LiveModels(CATALOGUE, decides)
         self.plan = Planner(CATALOGUE, decides, live).plan(question(), signals(), self.call).plan
         backends = Backends({"r1": self.r1, "pro": self.pro}, CATALOGUE, live, RetryBudget(0.1), 2)
-        asked = Question(question(), self.plan, self.call, prompt_tokens=10)
-        attempts = Attempts(asked, backends, self.record, buffered=True)
+        what = Question(question(), self.plan, self.call, prompt_tokens=10)
+        attempts = Attempts(what, backends, self.record, buffered=True)
         self.vote = Vote(attempts, self.record, self.fusion)
 
     async def run(self, found: types_pb2.Signals | None = None) -> Result:

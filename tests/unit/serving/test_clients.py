@@ -189,3 +189,35 @@ async def test_tokens_that_arrive_together_travel_together_and_none_is_lost() ->
         assert "".join(piece.text for piece in pieces) == "".join(words)
         assert sum(piece.output_tokens for piece in pieces) == 300
         assert len(pieces) < 150
+
+
+async def test_usage_is_settled_for_the_request_of_the_metadata() -> None:
+    asked = inference_pb2.SettleUsageRequest(variant="fp16", attempt=2)
+    async with far() as services:
+        services.inference_core.made["mine", 2] = 7
+        response = await services.inference.settle_usage(asked, call(request_id="mine"))
+    assert response == inference_pb2.SettleUsageResponse(
+        usage=types_pb2.Usage(input_tokens=5, output_tokens=7), settled=True
+    )
+    assert services.inference_core.settlements == [asked]
+
+
+async def test_an_error_of_settling_has_its_class() -> None:
+    async with far() as services:
+        services.inference_core.settle_failure = DeadlineExceeded("r1 did not say in time")
+        with pytest.raises(DeadlineExceeded, match="did not say in time"):
+            await services.inference.settle_usage(
+                inference_pb2.SettleUsageRequest(variant="fp16"), call(seconds=5)
+            )
+
+
+async def test_pieces_of_a_buffered_stream_travel_together() -> None:
+    words = [f"{number} " for number in range(100)]
+    async with far(*saying(*words)) as services:
+        stream = services.inference.stream_infer(INFER, call(), buffered=True)
+        pieces = [piece async for piece in stream]
+    assert services.inference_core.buffered == [True]
+    assert "".join(piece.text for piece in pieces) == "".join(words)
+    assert sum(piece.output_tokens for piece in pieces) == 100
+    assert pieces[0].text == "0 "
+    assert len(pieces) < 10

@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -178,3 +179,17 @@ async def test_a_stream_that_ended_no_longer_counts() -> None:
         async with aclosing(coalescer.stream(Source(Text("a", "1"), hangs=True).stream())) as merged:
             await anext(merged)
     assert coalescer._active == 0
+
+
+async def test_a_stream_along_which_nobody_reads_is_held_back_after_its_first_message() -> None:
+    source = Source(*(Text("a", "x") for _ in range(100)))
+    began = now()
+    arrived = []
+    async for message in Coalescer(merge).stream(source.stream([0.01]), 0.25):
+        arrived.append((round(now() - began, 2), len(message.content)))
+    assert arrived[0] == (0.01, 1)
+    assert [later - earlier for (earlier, _), (later, _) in pairwise(arrived[:-1])] == pytest.approx(
+        [0.25] * (len(arrived) - 2)
+    )
+    assert arrived[-1][0] == pytest.approx(1.0)
+    assert sum(size for _, size in arrived) == 100

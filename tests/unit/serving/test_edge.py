@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc.aio
 import pytest
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from tandem.call import Call
@@ -178,13 +178,22 @@ async def test_every_error_reaches_the_client_typed(edge: Edge, kind: str, error
 
 async def test_details_reach_the_client(edge: Edge) -> None:
     async def act() -> None:
-        raise PromptTooLong("long", Details((Violation("messages", "too many"),), 2.5, {"tokens": "3000"}))
+        details = Details(
+            (Violation("messages", "too many"),),
+            (Violation("tenant:x/y", "used up"),),
+            2.5,
+            {"tokens": "3000"},
+        )
+        raise PromptTooLong("long", details)
 
     edge.servicer.act = act
-    _, status = await failing(edge, "unary")
-    bad, retry = BadRequest(), RetryInfo()
+    failure, status = await failing(edge, "unary")
+    bad, quota, retry = BadRequest(), QuotaFailure(), RetryInfo()
     assert status.details[1].Unpack(bad)
-    assert status.details[2].Unpack(retry)
+    assert status.details[2].Unpack(quota)
+    assert status.details[3].Unpack(retry)
+    assert (quota.violations[0].subject, quota.violations[0].description) == ("tenant:x/y", "used up")
+    assert list(from_rpc_error(failure, "x").details.quotas) == [Violation("tenant:x/y", "used up")]
     assert bad.field_violations[0].field == "messages"
     assert retry.retry_delay.ToTimedelta().total_seconds() == 2.5
     assert info_of(status).metadata["tokens"] == "3000"

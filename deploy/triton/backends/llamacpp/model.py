@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from booking.books import BOOKS_FULL
+from booking.triton import ModelBooks
 from llamacpp_engine.answering import Answering
-from llamacpp_engine.books import COUNTS, Books
 from llamacpp_engine.delivery import Tensors
 from llamacpp_engine.errors import RequestError, SettingsError
 from llamacpp_engine.request import read_request
@@ -40,23 +41,29 @@ class TritonPythonModel:
         except SettingsError as error:
             raise pb_utils.TritonModelException(str(error)) from error
         self._draft = settings.draft
-        self._families = {name: _family(name) for name in COUNTS}
-        labels = {"model": args["model_name"]}
-        self._books = Books({name: family.Metric(labels=labels) for name, family in self._families.items()})
+        self._books = ModelBooks(args["model_name"])
         # A request beyond the slots waits here, where its cancellation is seen before it costs anything.
         self._threads = ThreadPoolExecutor(settings.slots, thread_name_prefix="request")
 
     def execute(self, requests: list[Any]) -> None:
         """Take requests in; each is answered by a thread of its own."""
         for request in requests:
-            sender = _Sender(request.get_response_sender())
-            inputs = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
-            try:
-                answering = Answering(read_request(inputs), sender, self._engine, self._books, self._draft)
-            except RequestError as error:
-                sender.fail(str(error))
-            else:
-                self._threads.submit(answering.run)
+            if not self._books.takes(request):
+                self._take(request)
+
+    def _take(self, request: Any) -> None:
+        sender = _Sender(request.get_response_sender())
+        inputs = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+        try:
+            read = read_request(inputs)
+        except RequestError as error:
+            sender.fail(str(error))
+            return
+        entry = self._books.open(request.request_id(), sender.is_cancelled)
+        if entry is None:
+            sender.fail(BOOKS_FULL)
+        else:
+            self._threads.submit(Answering(read, sender, self._engine, entry, self._draft).run)
 
     def finalize(self) -> None:
         """Release everything; Triton calls this only when no request is under way."""
@@ -89,11 +96,3 @@ class _Sender:
 def _tensor(name: str, values: list[Any]) -> Any:
     elements = [value.encode() if isinstance(value, str) else value for value in values]
     return pb_utils.Tensor(name, np.array(elements, dtype=_DTYPES[name]))
-
-
-def _family(name: str) -> Any:
-    return pb_utils.MetricFamily(
-        name=f"tandem_engine_{name}_total",
-        description=f"{name.replace('_', ' ').capitalize()} counted by the engine itself",
-        kind=pb_utils.MetricFamily.COUNTER,
-    )

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from booking.books import BOOKS_FULL, Entry
+from booking.triton import ModelBooks
 from simulator_engine.answer import make_answer, split_prompt
-from simulator_engine.books import Books, Tally
 from simulator_engine.directives import read_directives
 from simulator_engine.generation import Generation
 from simulator_engine.limits import Limits, read_limits
@@ -28,50 +29,62 @@ class TritonPythonModel:
     """One simulated model; its name decides which directives concern it."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Start the schedulers and register the metrics."""
+        """Start the schedulers and open the books."""
         self._model = args["model_name"]
-        self._families = [_family(name) for name in ("requests", "input_tokens", "output_tokens")]
-        metrics = [family.Metric(labels={"model": self._model}) for family in self._families]
-        self._lanes = [(Scheduler(), Tally()) for _ in range(_LANES)]
-        self._books = Books(*metrics, [tally for _, tally in self._lanes])
-        self._lanes[0][0].add(self._books.step)
+        self._books = ModelBooks(self._model)
+        self._lanes = [Scheduler() for _ in range(_LANES)]
         self._turn = itertools.cycle(self._lanes)
 
     def execute(self, requests: list[Any]) -> None:
         """Take requests in; a scheduler's thread answers them."""
         for request in requests:
-            scheduler, tally = next(self._turn)
-            scheduler.add(_Arrival(self._model, request, tally, time.monotonic()).step)
+            if not self._books.takes(request):
+                self._take(request)
+
+    def _take(self, request: Any) -> None:
+        sender = request.get_response_sender()
+        entry = self._books.open(request.request_id(), sender.is_cancelled)
+        if entry is None:
+            _fail(sender, BOOKS_FULL)
+        else:
+            next(self._turn).add(_Arrival(self._model, request, sender, entry).step)
 
     def finalize(self) -> None:
         """Stop the schedulers; Triton calls this only when no request is under way."""
-        for scheduler, _ in self._lanes:
+        for scheduler in self._lanes:
             scheduler.stop()
-        self._books.publish()
+        self._books.close()
 
 
 class _Arrival:
     """A request that has not been read yet: its first step reads it and becomes a generation."""
 
-    def __init__(self, model: str, request: Any, tally: Tally, arrived: float) -> None:
+    def __init__(self, model: str, request: Any, sender: Any, entry: Entry) -> None:
         self._model = model
         self._request = request
-        self._sender = request.get_response_sender()
-        self._tally = tally
-        self._arrived = arrived
+        self._sender = sender
+        self._entry = entry
+        self._arrived = time.monotonic()
         self._generation: Generation | None = None
 
     def step(self, now: float) -> float | None:
         """Read the request the first time, then go on with its generation."""
         if self._generation is None:
-            try:
-                self._generation = self._read()
-            except ValueError as error:
-                _fail(self._sender, f"simulator: {error}")
-                return None
-        return self._generation.step(now)
+            self._generation = self._start()
+        again = self._generation.step(now) if self._generation else None
+        if again is None:
+            self._entry.end()
+        return again
 
-    def _read(self) -> Generation:
+    def _start(self) -> Generation | None:
+        """Read the request; None if there is nothing to generate, which the client has been told then."""
+        try:
+            return self._read()
+        except ValueError as error:
+            _fail(self._sender, f"simulator: {error}")
+            return None
+
+    def _read(self) -> Generation | None:
         inputs = {tensor.name(): tensor.as_numpy() for tensor in self._request.inputs()}
         prompt = inputs["text_input"].item().decode()
         head, prefix = split_prompt(prompt)
@@ -82,10 +95,12 @@ class _Arrival:
         images = inputs["image"].size if "image" in inputs else 0
         answer = make_answer(directives, prefix, images, limits)
         input_tokens = max(1, len(prompt) // 4)
-        self._tally.requests += 1
-        self._tally.input_tokens += input_tokens
+        if not self._entry.begin():
+            self._sender.send(flags=_FINAL)
+            return None
+        self._entry.add_input(input_tokens)
         outlet = _Outlet(self._sender, inputs, prompt, input_tokens, directives.logprob)
-        return Generation(directives, answer, outlet, self._tally, self._arrived)
+        return Generation(directives, answer, outlet, self._entry, self._arrived)
 
 
 class _Outlet:
@@ -143,14 +158,6 @@ class _Outlet:
     def _token_logprobs(self, text: str, made: int) -> str:
         token = {"logprob": self._logprob, "rank": 1, "decoded_token": text if made == 1 else None}
         return json.dumps([{"0": token}] * made)
-
-
-def _family(name: str) -> Any:
-    return pb_utils.MetricFamily(
-        name=f"tandem_engine_{name}_total",
-        description=f"{name.replace('_', ' ').capitalize()} counted by the engine itself",
-        kind=pb_utils.MetricFamily.COUNTER,
-    )
 
 
 def _fail(sender: Any, message: str) -> None:

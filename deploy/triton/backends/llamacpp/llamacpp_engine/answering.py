@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from .books import Books
+from booking.books import Entry
+
 from .completion import Delta, Engine, completion_options
 from .delivery import Delivery, Sender
 from .errors import EngineError
@@ -22,12 +23,12 @@ class Answering:
     """The life of one request, from its slot being free to its last response."""
 
     def __init__(
-        self, request: Request, sender: Sender, engine: Engine, books: Books, draft: DraftSettings | None
+        self, request: Request, sender: Sender, engine: Engine, entry: Entry, draft: DraftSettings | None
     ) -> None:
         self._request = request
         self._sender = sender
         self._engine = engine
-        self._books = books
+        self._entry = entry
         self._draft = draft
         self._delivery = Delivery(request, sender)
         self._made = 0
@@ -35,10 +36,15 @@ class Answering:
 
     def run(self) -> None:
         """Answer the request, blocking. Never raises: what goes wrong becomes an in-band error."""
-        if self._sender.is_cancelled():
-            self._sender.close()
-            return
-        self._books.add("requests", 1)
+        try:
+            if self._sender.is_cancelled() or not self._entry.begin():
+                self._sender.close()
+            else:
+                self._answer()
+        finally:
+            self._entry.end()
+
+    def _answer(self) -> None:
         try:
             prompt = self._prompt_with_draft()
             finish_reason = "" if self._cancelled else self._make_answer(prompt)
@@ -127,6 +133,6 @@ class Answering:
             return
         if not self._made:  # with its first token a prompt has been read to the end
             self._delivery.input_tokens = prompt_tokens
-            self._books.add("input_tokens", prompt_tokens)
+            self._entry.add_input(prompt_tokens)
         self._made += new_tokens
-        self._books.add("output_tokens", new_tokens)
+        self._entry.add_output(new_tokens)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
+from booking.books import Entry
+
 from .answer import Answer
-from .books import Tally
 from .directives import Directives
 
 CANCEL_CHECK_SECONDS = 0.050
@@ -52,20 +53,20 @@ class Generation:
         "_check_at",
         "_directives",
         "_due",
+        "_entry",
         "_gap",
         "_made",
         "_outlet",
         "_still",
-        "_tally",
     )
 
     def __init__(
-        self, directives: Directives, answer: Answer, outlet: Outlet, tally: Tally, now: float
+        self, directives: Directives, answer: Answer, outlet: Outlet, entry: Entry, now: float
     ) -> None:
         self._directives = directives
         self._answer = answer
         self._outlet = outlet
-        self._tally = tally
+        self._entry = entry
         self._made = 0
         self._gap = directives.tpot_ms / 1000
         self._due = now + directives.ttft_ms / 1000
@@ -91,7 +92,7 @@ class Generation:
         tokens = self._answer.tokens
         if self._made < len(tokens):
             self._made += 1
-            self._tally.output_tokens += 1
+            self._entry.add_output(1)
         finished = self._made == len(tokens)
         if self._outlet.stream:
             self._send(tokens[self._made - 1] if tokens else "", min(1, len(tokens)), finished)
