@@ -270,7 +270,7 @@ class Accepting(BareServicer):
     ) -> orchestrator_pb2.ForgetAnswerResponse:
         return orchestrator_pb2.ForgetAnswerResponse()
 
-    async def generate(self, request: GenerateRequest, call: Call) -> types_pb2.Answer:
+    async def generate(self, request: GenerateRequest, call: Call, method: str) -> types_pb2.Answer:
         """Answer an item of a batch."""
         return types_pb2.Answer()
 

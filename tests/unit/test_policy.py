@@ -146,7 +146,7 @@ def test_the_revision_changes_with_the_policy(shipped: Policy, catalogue: Catalo
             "on: timeout",
             "on: error",
             "fallbacks[0].on",
-            "must be 'timeout', 'out_of_memory' or 'unavailable'",
+            "must be 'timeout', 'out_of_memory', 'unavailable' or 'overloaded'",
         ),
         (
             "from: pro, on: unavailable",
