@@ -46,7 +46,7 @@ async def test_a_unary_answer_carries_everything_about_itself(client: Client) ->
     assert answer.confidence == pytest.approx(math.exp(-0.25), abs=1e-4)
     assert answer.cache == types_pb2.CACHE_OUTCOME_BYPASSED
     assert not answer.degradations
-    assert not answer.HasField("ttft_ms")
+    assert 0 < answer.ttft_ms <= answer.duration_ms
     assert not answer.HasField("fusion")
     assert 0 < answer.duration_ms < 10_000
     assert answer.signals.artifact_revision
@@ -71,16 +71,18 @@ async def test_the_one_attempt_of_an_answer_is_booked(client: Client) -> None:
 
 
 async def test_the_plan_divides_the_time_as_the_policy_says(client: Client) -> None:
-    answer = await client.ask(f"Why? {sim(tokens=2)}", tier="pro", no_cache=True, deadline_seconds=10)
+    explained = await client.explain(f"Why? {sim(tokens=2)}", tier="pro", no_cache=True, deadline_seconds=10)
 
-    plan = answer.plan
+    plan = explained.plan
     (planned,) = plan.attempts
     assert plan.strategy == types_pb2.STRATEGY_ROUTE
     assert 9_000 < plan.deadline_ms <= 10_000
     assert plan.margin_ms == 100
-    # A short answer of the fallback: 5 ms to the first token and 256 tokens of 2 ms.
-    assert plan.reserve_ms == pytest.approx(517)
-    assert planned.allowance_ms == pytest.approx(plan.deadline_ms - 100 - 517)
+    # A short answer of the fallback at the speed that its attempts have shown.
+    (r1,) = (model for model in explained.models if model.target == R1)
+    assert plan.fallback_tokens == 256
+    assert plan.reserve_ms == pytest.approx(r1.ttft_p95_ms + 256 * r1.tpot_p95_ms)
+    assert planned.allowance_ms == pytest.approx(plan.deadline_ms - 100 - plan.reserve_ms)
     assert "the client asked for tier pro" in plan.reasons
     assert planned.sampling.max_tokens == 512
     assert planned.sampling.HasField("temperature")

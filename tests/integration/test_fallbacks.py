@@ -40,21 +40,22 @@ async def test_r1_answers_shortly_before_the_deadline_when_pro_hangs(client: Cli
     started = time.monotonic()
 
     if streamed:
-        stream = client.stream(prompt, tier="pro", no_cache=True, deadline_seconds=1.5)
+        stream = client.stream(prompt, tier="pro", no_cache=True, deadline_seconds=2.5)
         assert kinds([event async for event in stream]) == ["started", "text", "finished"]
         answer = stream.answer
     else:
-        answer = await client.ask(prompt, tier="pro", no_cache=True, deadline_seconds=1.5)
+        answer = await client.ask(prompt, tier="pro", no_cache=True, deadline_seconds=2.5)
 
-    # 1500 ms less 100 ms of margin and 517 ms of reserve were pro's.
-    assert 0.8 < time.monotonic() - started < 1.5
-    assert answer.text == default_text(256)
+    # It is silent for 1000 ms and longer, as the policy says: then it hangs.
+    assert 1.0 <= time.monotonic() - started < 2.5
     assert answer.finish_reason == types_pb2.FINISH_REASON_LENGTH
     assert answer.answered_by == R1
     assert story_of(answer) == [("pro", "PRIMARY", "TIMEOUT"), ("r1", "FALLBACK", "ANSWERED")]
     (degradation,) = answer.degradations
     assert (degradation.reason, degradation.from_target, degradation.to_target) == (TIMEOUT, PRO, R1)
-    assert degradation.max_tokens == 256
+    # As many tokens as fit into the time at the speed that r1 has shown, and of those the whole sentences.
+    assert 8 <= degradation.max_tokens <= 256
+    assert answer.text == default_text(degradation.max_tokens // 8 * 8)
 
 
 async def test_a_cap_of_the_client_below_256_stays(client: Client) -> None:
@@ -65,7 +66,7 @@ async def test_a_cap_of_the_client_below_256_stays(client: Client) -> None:
     )
 
     assert answer.text == default_text(9)
-    assert answer.degradations[0].max_tokens == 9
+    assert not answer.degradations[0].HasField("max_tokens"), "it has no fewer tokens than were asked for"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ async def test_what_answers_instead(
     assert story_of(answer) == [(tier, "PRIMARY", failed), (model, "FALLBACK", "ANSWERED")]
     assert answer.text == default_text(8)
     assert [each.reason for each in answer.degradations] == [reason]
-    assert answer.degradations[0].HasField("max_tokens") == (fault == "hang")
+    assert fault != "hang" or answer.degradations[0].max_tokens <= 256
     assert answer.cost_nano_usd == sum(attempt.cost_nano_usd for attempt in answer.attempts)
 
 
@@ -223,19 +224,15 @@ async def test_all_models_hanging_is_a_typed_error_by_the_deadline(
     assert caught.value.details.metadata["request_id"] == "nobody"
 
 
-async def test_a_stream_ends_with_a_typed_error_after_text_was_shown(client: Client) -> None:
-    stream = client.stream(
-        sim(fault="stall", at=4), tier="r1", no_cache=True, request_id="stalled", deadline_seconds=1.0
-    )
-    events = []
+async def test_text_that_was_shown_is_the_answer_when_nothing_more_comes(client: Client) -> None:
+    stream = client.stream(sim(fault="stall", at=4), tier="r1", no_cache=True, deadline_seconds=1.5)
     started = time.monotonic()
 
-    with pytest.raises(DeadlineExceeded) as caught:
-        async for event in stream:
-            events.append(event)
+    events = [event async for event in stream]
 
-    assert 0.8 < time.monotonic() - started < 1.0
-    assert caught.value.details.metadata["request_id"] == "stalled"
-    assert "finished" not in kinds(events)
+    assert 1.2 < time.monotonic() - started < 1.5
+    assert stream.answer.finish_reason == types_pb2.FINISH_REASON_LENGTH
+    reasons = [each.reason for each in stream.answer.degradations]
+    assert reasons == [TIMEOUT, types_pb2.DEGRADATION_REASON_DEADLINE]
     # Pro went on from the four tokens that r1 had shown, stalled after four more, and nothing else may answer.
     assert joined(events) == default_text(8)

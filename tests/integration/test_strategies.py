@@ -178,20 +178,20 @@ async def test_what_changes_the_answer_misses_the_cache(
 
 
 @pytest.mark.parametrize(
-    ("prompt", "sampling"),
+    ("prompt", "sampling", "outcome"),
     [
-        (sim(tokens=4), types_pb2.Sampling(temperature=0.9)),
-        (sim(tokens=4), types_pb2.Sampling(temperature=0.2, max_tokens=2)),
-        (f"{sim(tokens=4)} {sim('r1', fault='oom')}", COLD),
+        (sim(tokens=4), types_pb2.Sampling(temperature=0.9), types_pb2.CACHE_OUTCOME_BYPASSED),
+        (sim(tokens=4), types_pb2.Sampling(temperature=0.2, max_tokens=2), types_pb2.CACHE_OUTCOME_MISS),
+        (f"{sim(tokens=4)} {sim('r1', fault='oom')}", COLD, types_pb2.CACHE_OUTCOME_MISS),
     ],
     ids=["drawn too freely", "cut off", "degraded"],
 )
 async def test_an_answer_that_may_not_be_given_again_is_not_kept(
-    client: Client, prompt: str, sampling: types_pb2.Sampling
+    client: Client, prompt: str, sampling: types_pb2.Sampling, outcome: int
 ) -> None:
     for _ in range(2):
         answer = await client.ask(prompt, tier="r1", sampling=sampling, deadline_seconds=5)
-        assert answer.cache == types_pb2.CACHE_OUTCOME_MISS
+        assert answer.cache == outcome
 
 
 async def test_a_batch_answers_every_item_alone(client: Client) -> None:

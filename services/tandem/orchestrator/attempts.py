@@ -10,11 +10,13 @@ from typing import Final
 from tandem.call import Call
 from tandem.catalogue import Catalogue
 from tandem.clock import now
-from tandem.errors import BackendUnavailable, DeadlineExceeded, TandemError
+from tandem.errors import BackendUnavailable, Details, TandemError
 from tandem.orchestrator.admission import Claim
 from tandem.orchestrator.fallback import Fallbacks
 from tandem.orchestrator.joined import Joined
-from tandem.orchestrator.live import P95, P99, LiveModel, LiveModels
+from tandem.orchestrator.latency import LEAST_TOKENS
+from tandem.orchestrator.learning import count, learn
+from tandem.orchestrator.live import P95, LiveModel, LiveModels
 from tandem.orchestrator.record import Record, outcome_of
 from tandem.orchestrator.retry_budget import RetryBudget
 from tandem.orchestrator.watchdog import Limits, Watchdog
@@ -143,9 +145,10 @@ class Attempts:
         async with model.admission.place(lambda: self._claim(planned)) as queued_ms:
             if not model.breaker.admits:
                 raise BackendUnavailable(
-                    f"{_name(planned.target)} failed too often and gets no requests for a while; retry later"
+                    f"{_name(planned.target)} failed too often and gets no requests for a while; retry later",
+                    Details(retry_after_seconds=max(0.1, model.breaker.pause_seconds)),
                 )
-            model.breaker.enter()
+            ticket = model.breaker.enter()
             attempt = result.attempt = self._record.open(planned, queued_ms)
             result.joined.attempt(self._stops(planned), self._is_cut_short(planned, result.joined))
             watch = self._watchdog(planned, model, result)
@@ -155,11 +158,11 @@ class Attempts:
                         yield event
             except BaseException as error:
                 self._record.fail(attempt, error)
-                self._learn(model, attempt, error, watch.hung)
                 raise
             finally:
                 watch.stop()
-            self._learn(model, attempt)
+                learn(model, attempt, self._question.prompt_tokens, ticket, stalled=watch.hung)
+                count(self._backends.budget, attempt)
 
     async def _exchange(
         self, planned: types_pb2.PlannedAttempt, result: Result, watch: Watchdog
@@ -231,37 +234,11 @@ class Attempts:
         attempt = result.attempt
         if not result.joined.has_text:
             return False
+        if attempt.usage.output_tokens < LEAST_TOKENS:
+            # Too few to tell its pace; that it is not silent is watched anyway.
+            return True
         writing_ms = self._call.elapsed_ms() - attempt.started_ms - attempt.ttft_ms
         return writing_ms <= SLOW * model.latency.tpot_ms(P95) * attempt.usage.output_tokens
-
-    def _learn(
-        self,
-        model: LiveModel,
-        attempt: types_pb2.Attempt,
-        error: BaseException | None = None,
-        hung: bool = False,
-    ) -> None:
-        """Let the model's state know how an attempt ended."""
-        prompt_tokens, tokens = self._question.prompt_tokens, attempt.usage.output_tokens
-        if attempt.HasField("ttft_ms"):
-            model.latency.saw_first_token(prompt_tokens, attempt.ttft_ms)
-            model.latency.saw_tokens(tokens - 1, attempt.duration_ms - attempt.ttft_ms)
-        if attempt.outcome == types_pb2.ATTEMPT_OUTCOME_ANSWERED:
-            model.breaker.succeeded()
-            return
-        if attempt.purpose == types_pb2.ATTEMPT_PURPOSE_FALLBACK and isinstance(error, TandemError):
-            self._backends.budget.in_vain()
-        usual_ms = model.latency.ttft_ms(P99, prompt_tokens)
-        silent = not attempt.HasField("ttft_ms") and attempt.duration_ms >= usual_ms
-        hung = hung or (isinstance(error, DeadlineExceeded) and silent)
-        if hung and silent:
-            model.latency.saw_first_token(prompt_tokens, attempt.duration_ms)
-        if hung or attempt.outcome == types_pb2.ATTEMPT_OUTCOME_OUT_OF_MEMORY:
-            model.limit.halve()
-        if hung or attempt.outcome in _SICK:
-            model.breaker.failed(attempt.outcome)
-        else:
-            model.breaker.left()
 
     def _successor(
         self, failed: types_pb2.PlannedAttempt, error: TandemError, result: Result
@@ -301,10 +278,6 @@ class Attempts:
                 cause=self._record.degradations[-1].reason,
             )
         )
-
-
-_SICK = (types_pb2.ATTEMPT_OUTCOME_OUT_OF_MEMORY, types_pb2.ATTEMPT_OUTCOME_UNAVAILABLE)
-"""Outcomes that say that the model is sick; a time-out says so only if the model was silent."""
 
 
 def _events(joined: Joined, piece: inference_pb2.StreamInferResponse) -> list[Event]:

@@ -1,8 +1,8 @@
 """Keeps requests off a model that is sick, and finds out carefully when it is well again.
 
 Closed: all requests go to it. After failures in a row, or when half of the recent attempts failed, it opens: no request
-goes to it for a pause. Then it is half open: one request at a time tries it. Several successes in a row close it, one
-failure opens it again for twice the pause.
+goes to it for a pause. Then it is half open: one request tries it, and after each success twice as many at a time.
+Several successes in a row close it, one failure opens it again for twice the pause.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Breaker:
         self._state = CLOSED
         self._pause_ms = policy.pause_ms
         self._open_until = 0.0
-        self._probing = False
+        self._openings = 0
+        self._probes = 0
         self.cause: types_pb2.AttemptOutcome.ValueType = types_pb2.ATTEMPT_OUTCOME_UNSPECIFIED
         """How the model failed last."""
 
@@ -41,33 +42,40 @@ class Breaker:
     def state(self) -> types_pb2.BreakerState.ValueType:
         """Whether requests are sent to the model."""
         if self._state == OPEN and now() >= self._open_until:
-            self._state, self._in_a_row, self._probing = HALF_OPEN, 0, False
+            self._state, self._in_a_row, self._probes = HALF_OPEN, 0, 0
         return self._state
 
     @property
     def admits(self) -> bool:
         """Whether a further request may be sent now."""
-        return self.state == CLOSED or (self._state == HALF_OPEN and not self._probing)
+        return self.state == CLOSED or (self._state == HALF_OPEN and self._probes < 2**self._in_a_row)
 
-    def enter(self) -> None:
-        """Note that an attempt starts."""
-        self._probing = self.state == HALF_OPEN
+    @property
+    def pause_seconds(self) -> float:
+        """How long no request will be sent."""
+        return max(0.0, self._open_until - now()) if self.state == OPEN else 0.0
 
-    def succeeded(self) -> None:
+    def enter(self) -> int:
+        """Note that an attempt starts; return the ticket to be given back when it ends."""
+        if self.state == HALF_OPEN:
+            self._probes += 1
+        return self._openings
+
+    def succeeded(self, ticket: int) -> None:
         """Note that an attempt got an answer."""
-        self._probing = False
-        if self._state == HALF_OPEN:
-            self._in_a_row += 1
-            if self._in_a_row >= self._policy.probes:
-                self._close()
+        if not self._counts(ticket):
+            return
+        self._in_a_row = self._in_a_row + 1 if self._state == HALF_OPEN else 0
+        if self._state == HALF_OPEN and self._in_a_row >= self._policy.probes:
+            self._close()
         elif self._state == CLOSED:
-            self._in_a_row = 0
             self._recent.append(True)
 
-    def failed(self, cause: types_pb2.AttemptOutcome.ValueType) -> None:
+    def failed(self, cause: types_pb2.AttemptOutcome.ValueType, ticket: int) -> None:
         """Note that an attempt failed in a way that says something about the model."""
-        self._probing = False
         self.cause = cause
+        if not self._counts(ticket):
+            return
         if self._state == HALF_OPEN:
             self._pause_ms = min(2 * self._pause_ms, self._policy.longest_pause_ms)
             self._open()
@@ -77,9 +85,17 @@ class Breaker:
             if self._is_sick():
                 self._open()
 
-    def left(self) -> None:
+    def left(self, ticket: int) -> None:
         """Note that an attempt ended in a way that says nothing about the model."""
-        self._probing = False
+        self._counts(ticket)
+
+    def _counts(self, ticket: int) -> bool:
+        """Whether an attempt that ends says something about now: one from before it opened does not."""
+        if ticket != self._openings:
+            return False
+        if self._state == HALF_OPEN:
+            self._probes -= 1
+        return True
 
     def _is_sick(self) -> bool:
         failures = self._recent.count(False)
@@ -90,6 +106,7 @@ class Breaker:
 
     def _open(self) -> None:
         self._state = OPEN
+        self._openings += 1
         self._open_until = now() + self._pause_ms / 1000.0
 
     def _close(self) -> None:

@@ -70,12 +70,11 @@ class Fallbacks:
                 yield row
 
     def _tokens_in_time(self, model: LiveModel) -> int:
-        """Return how many tokens a model surely makes in the time that is left; 1 if it usually makes even that."""
+        """Return how many tokens a model makes in the time that is left, at a pace that it surely keeps."""
         left_ms = (self.end - now()) * 1000.0 - model.admission.wait_ms(self.record.call.deadline)
-        surely = (left_ms - model.latency.ttft_ms(P95, self.prompt_tokens)) / model.latency.tpot_ms(P95)
-        if surely >= 1.0:
-            return min(int(surely), MOST_TOKENS)
-        return int(left_ms >= self.shortest_ms(model.target))
+        writing_ms = left_ms - model.latency.ttft_ms(0.5, self.prompt_tokens)
+        tokens = int(min(writing_ms / model.latency.tpot_ms(P95), MOST_TOKENS))
+        return tokens if tokens > 0 else int(left_ms >= self.shortest_ms(model.target))
 
     def _planned(
         self, failed: types_pb2.PlannedAttempt, target: types_pb2.Target, tokens: int

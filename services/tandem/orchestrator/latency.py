@@ -1,7 +1,6 @@
 """How fast a model is now: time to first token by prompt length, and time per token.
 
-Seeded from the catalogue, updated by every attempt. An attempt that was given up without a token counts with the time
-it was waited for: leaving it out would make a model that hangs look quick.
+Seeded from the catalogue, updated by every attempt that gives a token.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class LatencyModel:
 
     @property
     def observations(self) -> int:
-        """Attempts whose first token was waited for."""
+        """Attempts that gave a first token."""
         return sum(quantiles.observations for quantiles in self._ttft)
 
     def ttft_ms(self, share: float, prompt_tokens: int) -> float:
@@ -55,7 +54,7 @@ class LatencyModel:
         return self.ttft_ms(share, prompt_tokens) + tokens * self.tpot_ms(share)
 
     def saw_first_token(self, prompt_tokens: int, waited_ms: float) -> None:
-        """Learn how long the first token took, or how long it was waited for in vain."""
+        """Learn how long the first token took."""
         self._ttft[bisect_left(PROMPT_TOKENS, prompt_tokens)].observe(waited_ms)
 
     def saw_tokens(self, tokens: int, took_ms: float) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tandem.catalogue import Catalogue, Variant
+from tandem.clock import now
 from tandem.orchestrator.admission import Admission
 from tandem.orchestrator.breaker import Breaker
 from tandem.orchestrator.latency import LatencyModel
@@ -15,6 +16,8 @@ from tandem.v1 import types_pb2
 
 EXPECTED_TOKENS: Final = 128
 """Length of an answer from which it follows how long a place is held, as long as nothing is known."""
+MOST_DOUBLINGS: Final = 2
+"""Of the patience with a model that hangs: it is waited for at most four times as long."""
 P95: Final = 0.95
 P99: Final = 0.99
 
@@ -35,11 +38,28 @@ class LiveModel:
             policy.overload.most_waiting,
         )
         self._hang = policy.hang
+        self._doublings = 0
+        self._hung_at = float("-inf")
 
     def patience_ms(self, prompt_tokens: int) -> float:
-        """Return how long a first token is waited for before the attempt counts as hung."""
+        """Return how long a first token is waited for before the attempt counts as hung.
+
+        It doubles with every attempt that hung, until one gives a token: the model may just have become slow.
+        """
         usual = self.latency.ttft_ms(P99, prompt_tokens)
-        return max(self._hang.first_token_ms, self._hang.first_token_factor * usual)
+        patience = max(self._hang.first_token_ms, self._hang.first_token_factor * usual)
+        return float(patience * 2**self._doublings)
+
+    def hung(self, began: float) -> None:
+        """Note that an attempt that began then gave no token for too long. Those at the same time count once."""
+        if began >= self._hung_at:
+            self._doublings = min(MOST_DOUBLINGS, self._doublings + 1)
+            self._hung_at = now()
+
+    def gave_token(self, prompt_tokens: int, waited_ms: float) -> None:
+        """Note how long an attempt took to its first token."""
+        self._doublings = 0
+        self.latency.saw_first_token(prompt_tokens, waited_ms)
 
     def gap_ms(self) -> float:
         """Return how long the next token is waited for before the attempt counts as hung."""

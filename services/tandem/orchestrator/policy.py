@@ -73,10 +73,10 @@ class BreakerPolicy(Section):
     """So many failures in a row, or so many that are half of the last 20, keep requests off it; 1 to 20."""
     pause_ms: float = Field(default=1000, gt=0)
     """For how long, in milliseconds, above 0; doubled each time that the model is still sick."""
-    longest_pause_ms: float = Field(default=30_000, gt=0)
+    longest_pause_ms: float = Field(default=5000, gt=0)
     """But no longer than this, in milliseconds."""
     probes: int = Field(default=3, ge=1)
-    """So many answers in a row, one at a time, and it gets all requests again."""
+    """So many answers in a row to the first requests after a pause, and it gets all of them again."""
 
 
 class Routing(Section):
@@ -236,7 +236,7 @@ class Policy(Document):
     max_attempts: int = Field(default=2, ge=1, le=9)
     """Attempts of a request in a row, the first included, 1 to 9; the voices of an ensemble count as one."""
     retry_ratio: float = Field(default=0.1, gt=0, le=1)
-    """Further attempts in vain, as a part of all requests, after which none is made; above 0, at most 1."""
+    """When nothing answers: further attempts as a part of all requests, above 0, at most 1."""
     hang: Hang = Hang()
     """When an attempt that is silent counts as hung."""
     overload: OverloadPolicy = OverloadPolicy()

@@ -1,7 +1,7 @@
 """Bounds what is tried in vain: when everything fails, trying again only adds to the load.
 
-Every request adds a part of a further attempt; every further attempt that fails takes a whole one. An attempt that
-answers takes nothing: falling back to a model that is well is what fallbacks are for.
+Every request adds a part of a further attempt, and every answer a whole one; every further attempt that fails takes
+one. So where something answers, what fails is tried elsewhere; where nothing does, hardly anything is tried twice.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ class RetryBudget:
         """Note that a request came."""
         self._balance = min(RESERVE, self._balance + self._ratio)
 
+    def answered(self) -> None:
+        """Note that an attempt gave an answer."""
+        self._balance = min(RESERVE, self._balance + 1.0)
+
     def in_vain(self) -> None:
         """Note that a further attempt failed."""
-        self._balance -= 1.0
+        self._balance = max(-RESERVE, self._balance - 1.0)

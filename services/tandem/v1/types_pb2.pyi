@@ -1186,7 +1186,7 @@ class Degradation(_message.Message):
     reason: Global___DegradationReason.ValueType
     """Why."""
     max_tokens: _builtins.int
-    """Cap on tokens that the replacement worked under. Absent: none."""
+    """Cap on tokens that the replacement worked under. Absent: no less than was planned."""
     detail: _builtins.str
     """What happened, for people."""
     @_builtins.property

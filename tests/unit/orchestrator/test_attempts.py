@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tandem.call import Call
+from tandem.clock import now
 from tandem.errors import (
     BackendError,
     BackendUnavailable,
@@ -356,7 +357,7 @@ async def test_what_nobody_can_replace_goes_on_to_the_end() -> None:
     tried.r1.token_seconds = 0.01
     for model in tried.live:
         for _ in range(5):
-            model.breaker.failed(types_pb2.ATTEMPT_OUTCOME_UNAVAILABLE)
+            model.breaker.failed(types_pb2.ATTEMPT_OUTCOME_UNAVAILABLE, 0)
     tried.live.of(R1).breaker._close()
     await tried.answer()
     assert tried.result.text.endswith("w29 end")
@@ -384,14 +385,20 @@ async def test_a_model_that_nobody_can_replace_is_waited_for() -> None:
     assert tried.record.attempts[0].duration_ms == pytest.approx(9990)
 
 
-async def test_a_model_that_is_slow_learns_to_be_waited_for() -> None:
-    """Each time-out counts as an observation: the next attempt is waited for longer."""
+async def test_a_model_that_became_slow_is_waited_for_longer() -> None:
     tried = run([HANG], saying("fine"))
-    before = tried.live.of(R1).patience_ms(10)
+    model = tried.live.of(R1)
+    assert model.patience_ms(10) == 2000
     await tried.answer()
-    assert before == 2000
-    # three times what 99 of 100 attempts need, which now is what was waited for, to a bucket of a tenth
-    assert 3 * 2000 <= tried.live.of(R1).patience_ms(10) <= 3 * 2000 * 1.1
+    assert model.patience_ms(10) == 4000
+    model.hung(1.9)
+    assert model.patience_ms(10) == 4000, "it hung at the same time, not again"
+    for _ in range(3):
+        await asyncio.sleep(1)
+        model.hung(now())
+    assert model.patience_ms(10) == 8000
+    model.gave_token(10, 100)
+    assert model.patience_ms(10) == 2000
 
 
 async def test_an_answer_that_time_cuts_off_is_an_answer_that_says_so() -> None:

@@ -17,58 +17,69 @@ DEAD = types_pb2.ATTEMPT_OUTCOME_UNAVAILABLE
 FULL = types_pb2.ATTEMPT_OUTCOME_OUT_OF_MEMORY
 
 
+def fail(breaker: Breaker, cause: types_pb2.AttemptOutcome.ValueType = DEAD) -> None:
+    breaker.failed(cause, breaker.enter())
+
+
+def succeed(breaker: Breaker) -> None:
+    breaker.succeeded(breaker.enter())
+
+
 def broken() -> Breaker:
     breaker = Breaker(POLICY)
     for _ in range(3):
-        breaker.enter()
-        breaker.failed(DEAD)
+        fail(breaker)
     return breaker
 
 
 async def test_failures_in_a_row_open_it() -> None:
     breaker = Breaker(POLICY)
-    breaker.failed(FULL)
-    breaker.failed(FULL)
-    breaker.succeeded()
-    breaker.failed(FULL)
-    breaker.failed(FULL)
+    fail(breaker, FULL)
+    fail(breaker, FULL)
+    succeed(breaker)
+    fail(breaker, FULL)
+    fail(breaker, FULL)
     assert breaker.state == CLOSED
-    breaker.failed(DEAD)
+    fail(breaker)
     assert (breaker.state, breaker.admits, breaker.cause) == (OPEN, False, DEAD)
 
 
 async def test_half_of_the_recent_attempts_open_it() -> None:
     breaker = Breaker(POLICY)
     for _ in range(9):
-        breaker.succeeded()
-        breaker.failed(DEAD)
+        succeed(breaker)
+        fail(breaker)
     assert breaker.state == CLOSED, "18 attempts say nothing yet"
-    breaker.succeeded()
-    breaker.failed(DEAD)
+    succeed(breaker)
+    fail(breaker)
     assert breaker.state == OPEN
 
 
 async def test_a_few_failures_among_many_answers_do_not() -> None:
     breaker = Breaker(POLICY)
     for _ in range(100):
-        breaker.failed(DEAD)
-        breaker.succeeded()
-        breaker.succeeded()
+        fail(breaker)
+        succeed(breaker)
+        succeed(breaker)
     assert breaker.state == CLOSED
 
 
-async def test_after_the_pause_one_request_at_a_time_tries_it() -> None:
+async def test_after_the_pause_a_few_requests_try_it() -> None:
     breaker = broken()
+    assert breaker.pause_seconds == pytest.approx(1.0)
     await asyncio.sleep(0.999)
     assert breaker.state == OPEN
     await asyncio.sleep(0.001)
     assert (breaker.state, breaker.admits) == (HALF_OPEN, True)
-    breaker.enter()
-    assert not breaker.admits
-    breaker.succeeded()
+    first = breaker.enter()
+    assert not breaker.admits, "one at a time at first"
+    breaker.succeeded(first)
     assert (breaker.state, breaker.admits) == (HALF_OPEN, True)
     breaker.enter()
-    breaker.succeeded()
+    assert breaker.admits, "then two"
+    second = breaker.enter()
+    assert not breaker.admits
+    breaker.succeeded(second)
     assert breaker.state == CLOSED
 
 
@@ -80,16 +91,14 @@ async def test_a_probe_that_fails_doubles_the_pause_up_to_the_longest() -> None:
         while breaker.state == OPEN:
             await asyncio.sleep(0.5)
         pauses.append(asyncio.get_running_loop().time() - began)
-        breaker.enter()
-        breaker.failed(DEAD)
+        fail(breaker)
     assert pauses == [1.0, 2.0, 3.0]
 
 
 async def test_a_probe_that_says_nothing_lets_another_one_try() -> None:
     breaker = broken()
     await asyncio.sleep(1.0)
-    breaker.enter()
-    breaker.left()
+    breaker.left(breaker.enter())
     assert breaker.admits
     assert breaker.state == HALF_OPEN
 
@@ -97,23 +106,30 @@ async def test_a_probe_that_says_nothing_lets_another_one_try() -> None:
 async def test_the_pause_is_short_again_once_it_was_closed() -> None:
     breaker = broken()
     await asyncio.sleep(1.0)
-    breaker.enter()
-    breaker.failed(DEAD)
+    fail(breaker)
     await asyncio.sleep(2.0)
     for _ in range(2):
-        breaker.enter()
-        breaker.succeeded()
+        succeed(breaker)
     assert breaker.state == CLOSED
     for _ in range(3):
-        breaker.failed(DEAD)
+        fail(breaker)
     await asyncio.sleep(1.0)
     assert breaker.state == HALF_OPEN
 
 
-async def test_attempts_that_began_before_it_opened_do_not_close_it() -> None:
-    breaker = broken()
-    breaker.succeeded()
+async def test_attempts_that_began_before_it_opened_say_nothing() -> None:
+    breaker = Breaker(POLICY)
+    old = [breaker.enter() for _ in range(9)]
+    for _ in range(3):
+        breaker.failed(DEAD, old.pop())
     assert breaker.state == OPEN
-    breaker.failed(DEAD)
+    breaker.succeeded(old.pop())
+    assert breaker.state == OPEN
     await asyncio.sleep(1.0)
-    assert breaker.state == HALF_OPEN
+    probe = breaker.enter()
+    breaker.failed(DEAD, old.pop())
+    breaker.succeeded(old.pop())
+    breaker.left(old.pop())
+    assert (breaker.state, breaker.admits) == (HALF_OPEN, False), "the probe is still under way"
+    breaker.succeeded(probe)
+    assert breaker.admits
