@@ -14,12 +14,16 @@ Results are the messages of `protos/tandem/v1`; errors are the classes of `tande
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from typing import Any, Self
+from contextlib import aclosing
+from typing import Any, Final, Self
 
 import grpc.aio
 
-from tandem.errors import InternalError, InvalidRequest
+from tandem.batch_items import Waiting
+from tandem.clock import now
+from tandem.errors import BackendUnavailable, Draining, InternalError, InvalidRequest
 from tandem.serving.clients import open_channel
 from tandem.serving.context import AUTHORIZATION, REQUEST_ID, TENANT
 from tandem.serving.status import from_rpc_error
@@ -28,6 +32,9 @@ from tandem.v1 import orchestrator_pb2, orchestrator_pb2_grpc, types_pb2
 Conversation = str | Iterable[types_pb2.Message]
 Request = orchestrator_pb2.GenerateRequest
 Event = orchestrator_pb2.StreamGenerateResponse
+
+BATCH_RETRIES: Final = 5
+"""So often in a row a batch is taken up again without a single result, over 12 seconds."""
 
 
 def user(text: str) -> types_pb2.Message:
@@ -187,17 +194,52 @@ class Client:
     ) -> AsyncGenerator[orchestrator_pb2.BatchGenerateResponse, None]:
         """Yield a result for each request as it finishes, with the position of the request as its index.
 
+        When the connection is lost, or the orchestrator shuts down, the call is taken up again by whichever answers:
+        what has been delivered is not asked for again.
+
         Raises:
             TandemError: the call as a whole failed.
         """
+        waiting = Waiting(requests)
+        end = None if deadline_seconds is None else now() + deadline_seconds
+        try:
+            async for result in self._batch_until(waiting, end):
+                yield result
+        finally:
+            waiting.close()
+
+    async def _batch_until(
+        self, waiting: Waiting, end: float | None
+    ) -> AsyncGenerator[orchestrator_pb2.BatchGenerateResponse, None]:
+        """Make one call after the other until everything is delivered."""
+        in_vain = 0
+        while True:
+            try:
+                async with aclosing(self._batch(waiting, None if end is None else end - now())) as results:
+                    async for result in results:
+                        in_vain = 0
+                        if waiting.delivered(result.index):
+                            yield result
+            except (BackendUnavailable, Draining):
+                in_vain += 1
+                if in_vain > BATCH_RETRIES:
+                    raise
+                await asyncio.sleep(0.2 * 2**in_vain)
+            else:
+                return
+
+    async def _batch(
+        self, waiting: Waiting, seconds: float | None
+    ) -> AsyncGenerator[orchestrator_pb2.BatchGenerateResponse, None]:
+        """Make one call with everything that was not delivered yet."""
 
         async def accepted() -> AsyncGenerator[orchestrator_pb2.BatchGenerateRequest, None]:
             # Written to a call that is refused, an item would hide from us why.
             if REQUEST_ID in dict(await rpc.initial_metadata()):
-                async for item in _items(requests):
+                async for item in waiting.items():
                     yield item
 
-        rpc = self._stub.BatchGenerate(accepted(), timeout=deadline_seconds, metadata=self._metadata(None))
+        rpc = self._stub.BatchGenerate(accepted(), timeout=seconds, metadata=self._metadata(None))
         try:
             async for result in rpc:
                 yield result
@@ -223,16 +265,3 @@ def _bearer(api_key: str) -> str:
 def _request(conversation: Conversation, options: Mapping[str, Any]) -> Request:
     messages = [user(conversation)] if isinstance(conversation, str) else list(conversation)
     return Request(messages=messages, **options)
-
-
-async def _items(
-    requests: AsyncIterator[Request] | Iterable[Request],
-) -> AsyncGenerator[orchestrator_pb2.BatchGenerateRequest, None]:
-    index = 0
-    if isinstance(requests, AsyncIterator):
-        async for request in requests:
-            yield orchestrator_pb2.BatchGenerateRequest(index=index, request=request)
-            index += 1
-    else:
-        for index, request in enumerate(requests):
-            yield orchestrator_pb2.BatchGenerateRequest(index=index, request=request)

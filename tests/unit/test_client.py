@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 import pytest
@@ -32,6 +32,7 @@ from tests.fakes.documents import catalogue, policy
 from tests.fakes.inference import HANG, ScriptedInference, Step, saying, text, thought
 from tests.fakes.listening import listening
 from tests.fakes.orchestrators import orchestrator
+from tests.fakes.servicer import BareServicer, Context
 from tests.fakes.services import FakeClassifier, FakeFusion
 
 
@@ -126,9 +127,6 @@ async def test_nobody_listens() -> None:
             await client.explain("why?")
         with pytest.raises(BackendUnavailable):
             await client.forget("one")
-        with pytest.raises(BackendUnavailable):
-            async for _ in client.batch([question()]):
-                pass
 
 
 # --- API keys
@@ -257,6 +255,54 @@ async def test_explaining() -> None:
         assert here.pro.requests == []
         with pytest.raises(UnknownTier):
             await here.client.explain("why?", tier="ultra")
+
+
+class Fragile(BareServicer):
+    """Answers two items a call, then breaks off; says which items each call brought."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[int]] = []
+
+    async def BatchGenerate(
+        self, request_iterator: AsyncIterator[orchestrator_pb2.BatchGenerateRequest], context: Context
+    ) -> AsyncGenerator[orchestrator_pb2.BatchGenerateResponse, None]:
+        self.calls.append([])
+        answered = 0
+        async for item in request_iterator:
+            self.calls[-1].append(item.index)
+            if answered == 2:
+                raise BackendUnavailable("the connection is lost")
+            answered += 1
+            yield orchestrator_pb2.BatchGenerateResponse(index=item.index)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_batch_that_breaks_off_is_taken_up_again(asynchronous: bool) -> None:
+    servicer, requests = Fragile(), [question(str(number)) for number in range(5)]
+
+    async def slowly() -> AsyncIterator[orchestrator_pb2.GenerateRequest]:
+        for request in requests:
+            await asyncio.sleep(0.01)
+            yield request
+
+    async with (
+        listening(
+            lambda server: orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
+        ) as served,
+        Client(served.target) as client,
+    ):
+        results = [result async for result in client.batch(slowly() if asynchronous else requests)]
+    assert sorted(result.index for result in results) == [0, 1, 2, 3, 4]
+    assert len(servicer.calls) == 3
+    assert not {0, 1} & {index for asked in servicer.calls[1:] for index in asked}, "they were delivered"
+
+
+async def test_a_batch_that_nobody_answers_ends_with_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tandem.client.BATCH_RETRIES", 1)
+    async with Client("127.0.0.1:1") as client:
+        with pytest.raises(BackendUnavailable):
+            async for _ in client.batch([question()]):
+                pass
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

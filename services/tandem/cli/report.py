@@ -66,7 +66,9 @@ def tier_name(target: types_pb2.Target) -> str:
 def reason(answer: types_pb2.Answer) -> str:
     """Return in words why this model answered."""
     if answer.cache == types_pb2.CACHE_OUTCOME_HIT:
-        return "from the cache"
+        return f"from the cache, made for request {answer.source_request_id}"
+    if answer.cache == types_pb2.CACHE_OUTCOME_SHARED:
+        return f"shared with request {answer.source_request_id}"
     words = [answer.plan.reasons[0]] if answer.plan.reasons else []
     words += [
         f"{word(types_pb2.DegradationReason.Name(d.reason), 'DEGRADATION_REASON_')}: {d.detail}"
@@ -114,25 +116,52 @@ def show_plan(explained: orchestrator_pb2.ExplainResponse) -> None:
     console, plan = Console(), explained.plan
     if explained.HasField("signals"):
         console.print(_signals_table(explained.signals))
-    arithmetic = (
-        f"deadline {plan.deadline_ms:.0f} ms = margin {plan.margin_ms:.0f} + reserve {plan.reserve_ms:.0f}"
-    )
     console.print(
-        f"[bold]{word(types_pb2.Strategy.Name(plan.strategy), 'STRATEGY_')}[/bold]  {arithmetic} + allowance"
+        f"[bold]{word(types_pb2.Strategy.Name(plan.strategy), 'STRATEGY_')}[/bold]  {_arithmetic(plan)}"
     )
-    attempts = Table("attempt", "allowance", "tokens", "temperature", "top-k")
+    attempts = Table("attempt", "allowance", "of it queue", "hung after", "tokens", "temperature", "top-k")
     for planned in plan.attempts:
         sampling = planned.sampling
         attempts.add_row(
             tier_name(planned.target),
             f"{planned.allowance_ms:.0f} ms",
+            f"{planned.queue_ms:.0f} ms",
+            f"{planned.patience_ms:.0f} ms",
             str(sampling.max_tokens),
             f"{sampling.temperature:.2f}",
             str(sampling.top_k),
         )
     console.print(attempts)
+    console.print(_models_table(explained.models))
     for line in [*plan.reasons, *_fallbacks(plan)]:
         console.print(f"· {escape(line)}")
+
+
+def _arithmetic(plan: types_pb2.Plan) -> str:
+    """Return how the time is divided."""
+    reserve = f"reserve {plan.reserve_ms:.0f}"
+    if plan.fallback_tokens:
+        reserve += f" (for {plan.fallback_tokens} tokens of another model)"
+    allowance = plan.attempts[0].allowance_ms if plan.attempts else 0.0
+    return f"deadline {plan.deadline_ms:.0f} ms = margin {plan.margin_ms:.0f} + {reserve} + allowance {allowance:.0f}"
+
+
+def _models_table(models: Sequence[types_pb2.ModelState]) -> Table:
+    """Return what is known of the models: the numbers behind the plan."""
+    table = Table(
+        "model", "first token, p95", "per token, p95", "learned from", "under way", "waiting", "breaker"
+    )
+    for model in models:
+        table.add_row(
+            tier_name(model.target),
+            f"{model.ttft_p95_ms:.0f} ms",
+            f"{model.tpot_p95_ms:.1f} ms",
+            f"{model.observations} attempts" if model.observations else "the catalogue",
+            f"{model.in_flight} of {model.limit}",
+            f"{model.queued}, {model.queue_ms:.0f} ms",
+            word(types_pb2.BreakerState.Name(model.breaker), "BREAKER_STATE_"),
+        )
+    return table
 
 
 def _signals_table(signals: types_pb2.Signals) -> Table:

@@ -127,7 +127,8 @@ class Admission:
             if least is None or least.claim.loss >= claim.loss:
                 raise self._refusal(claim)
             self._dequeue(least)
-            least.turn.set_exception(self._refusal(least.claim))
+            if not least.turn.done():
+                least.turn.set_exception(self._refusal(least.claim))
 
     def _too_late(self, claim: Claim) -> bool:
         return now() + self.wait_ms(claim.deadline) / 1000.0 > claim.latest_start
@@ -154,8 +155,10 @@ class Admission:
         while self._by_deadline and self.in_flight < self._limit.value:
             entry = self._next()
             self._dequeue(entry)
-            self.in_flight += 1
-            entry.turn.set_result(None)
+            # Whoever was cancelled and has not run since leaves by itself.
+            if not entry.turn.done():
+                self.in_flight += 1
+                entry.turn.set_result(None)
 
     def _next(self) -> _Waiting:
         oldest = next(iter(self._by_arrival.values()))

@@ -1,8 +1,9 @@
 """Keeps requests off a model that is sick, and finds out carefully when it is well again.
 
-Closed: all requests go to it. After failures in a row, or when half of the recent attempts failed, it opens: no request
-goes to it for a pause. Then it is half open: one request tries it, and after each success twice as many at a time.
-Several successes in a row close it, one failure opens it again for twice the pause.
+Closed: all requests go to it. After failures in a row, or when two in five of the recent attempts failed, it opens: no
+request goes to it for a pause. Then it is half open: one request tries it, and after each success twice as many at a
+time. Several successes in a row close it, one failure opens it again for twice the pause. The pause is short again when
+it was closed for long enough: a model of which half of the attempts fail now and then passes the probes by chance.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from tandem.v1 import types_pb2
 
 RECENT: Final = 20
 """Attempts over which the share of failures is taken."""
-SICK_SHARE: Final = 0.5
+FORGIVEN: Final = 3
+"""So many longest pauses without opening, and the next pause is short again."""
+ENOUGH: Final = 10
+"""Attempts that tell a share."""
+SICK_SHARE: Final = 0.4
 
 CLOSED = types_pb2.BREAKER_STATE_CLOSED
 HALF_OPEN = types_pb2.BREAKER_STATE_HALF_OPEN
@@ -33,6 +38,7 @@ class Breaker:
         self._state = CLOSED
         self._pause_ms = policy.pause_ms
         self._open_until = 0.0
+        self._closed_at = float("-inf")
         self._openings = 0
         self._probes = 0
         self.cause: types_pb2.AttemptOutcome.ValueType = types_pb2.ATTEMPT_OUTCOME_UNSPECIFIED
@@ -77,7 +83,6 @@ class Breaker:
         if not self._counts(ticket):
             return
         if self._state == HALF_OPEN:
-            self._pause_ms = min(2 * self._pause_ms, self._policy.longest_pause_ms)
             self._open()
         elif self._state == CLOSED:
             self._in_a_row += 1
@@ -101,10 +106,14 @@ class Breaker:
         failures = self._recent.count(False)
         share = failures / len(self._recent)
         return self._in_a_row >= self._policy.failures or (
-            failures >= self._policy.failures and len(self._recent) == RECENT and share >= SICK_SHARE
+            failures >= self._policy.failures and len(self._recent) >= ENOUGH and share >= SICK_SHARE
         )
 
     def _open(self) -> None:
+        well_seconds = now() - self._closed_at if self._state == CLOSED else 0.0
+        again = well_seconds < FORGIVEN * self._policy.longest_pause_ms / 1000.0
+        longer_ms = min(2 * self._pause_ms, self._policy.longest_pause_ms)
+        self._pause_ms = longer_ms if again else self._policy.pause_ms
         self._state = OPEN
         self._openings += 1
         self._open_until = now() + self._pause_ms / 1000.0
@@ -112,5 +121,5 @@ class Breaker:
     def _close(self) -> None:
         self._state = CLOSED
         self._in_a_row = 0
-        self._pause_ms = self._policy.pause_ms
+        self._closed_at = now()
         self._recent.clear()

@@ -70,12 +70,12 @@ class BreakerPolicy(Section):
     """When requests are kept off a model, and when it gets them again."""
 
     failures: int = Field(default=5, ge=1, le=20)
-    """So many failures in a row, or so many that are half of the last 20, keep requests off it; 1 to 20."""
+    """So many failures in a row, or so many that are two fifths of the last 20, keep requests off it; 1 to 20."""
     pause_ms: float = Field(default=1000, gt=0)
     """For how long, in milliseconds, above 0; doubled each time that the model is still sick."""
     longest_pause_ms: float = Field(default=5000, gt=0)
     """But no longer than this, in milliseconds."""
-    probes: int = Field(default=3, ge=1)
+    probes: int = Field(default=5, ge=1)
     """So many answers in a row to the first requests after a pause, and it gets all of them again."""
 
 

@@ -160,6 +160,20 @@ async def test_cancelled_in_the_moment_of_its_turn() -> None:
     assert (gate.in_flight, gate.waiting) == (0, 0)
 
 
+async def test_cancelled_just_before_a_place_becomes_free() -> None:
+    """It has not run since it was cancelled, so it still stands in the queue when the place is given on."""
+    gate, order = admission(), list[str]()
+    running = asyncio.create_task(use(gate, "running", order, 10))
+    unlucky = asyncio.create_task(use(gate, "unlucky", order, 20))
+    waiting = asyncio.create_task(use(gate, "waiting", order, 30))
+    await asyncio.sleep(0.05)
+    unlucky.cancel()
+    running.cancel()
+    await waiting
+    assert order == ["running", "waiting"]
+    assert (gate.in_flight, gate.waiting) == (0, 0)
+
+
 async def test_a_limit_that_grows_lets_more_in() -> None:
     limit = ConcurrencyLimit(4, window_seconds=0.2)
     gate = Admission("r1", limit, 100.0, 1e9, 1000)

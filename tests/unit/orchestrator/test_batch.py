@@ -171,7 +171,7 @@ class Sorted(FakeClassifier):
 async def test_simple_and_complex_items_run_side_by_side_as_many_as_the_tiers_bear() -> None:
     """All complex ones come first: they must not keep the cheap tier from working."""
     r1, pro = ScriptedInference(saying("quick")), ScriptedInference(saying("thorough"))
-    r1.token_seconds = pro.token_seconds = 1.0
+    r1.token_seconds = pro.token_seconds = 0.5
     services = Services(Sorted(), FakeFusion(), {"r1": r1, "pro": pro})
     changes = {"tiers.pro.variants.bf16.concurrency": 8, "tiers.r1.variants.fp16.concurrency": 32}
     answers = orchestrator(services, catalogue(changes), policy({"cache.entries": 0}))
@@ -179,8 +179,8 @@ async def test_simple_and_complex_items_run_side_by_side_as_many_as_the_tiers_be
     found = [r async for r in Batch(answers, validate).run(aiter(Items(*items)), call(seconds=60))]
     assert len(found) == 200
     assert (r1.most_running, pro.most_running) == (32, 8)
-    # 160 simple ones, 32 at a time, and 40 complex ones, 8 at a time: five rounds of two seconds for both
-    assert now() == pytest.approx(10.0)
+    # 160 simple ones, 32 at a time, and 40 complex ones, 8 at a time: five rounds of a second for both
+    assert now() == pytest.approx(5.0)
 
 
 async def test_large_items_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,13 +44,11 @@ async def test_failures_in_a_row_open_it() -> None:
     assert (breaker.state, breaker.admits, breaker.cause) == (OPEN, False, DEAD)
 
 
-async def test_half_of_the_recent_attempts_open_it() -> None:
+async def test_two_in_five_of_the_recent_attempts_open_it() -> None:
     breaker = Breaker(POLICY)
-    for _ in range(9):
-        succeed(breaker)
-        fail(breaker)
-    assert breaker.state == CLOSED, "18 attempts say nothing yet"
-    succeed(breaker)
+    for failed in (True, False, False, True, False, False, False, True, False):
+        fail(breaker) if failed else succeed(breaker)
+    assert breaker.state == CLOSED, "nine attempts say nothing yet"
     fail(breaker)
     assert breaker.state == OPEN
 
@@ -59,8 +57,8 @@ async def test_a_few_failures_among_many_answers_do_not() -> None:
     breaker = Breaker(POLICY)
     for _ in range(100):
         fail(breaker)
-        succeed(breaker)
-        succeed(breaker)
+        for _ in range(3):
+            succeed(breaker)
     assert breaker.state == CLOSED
 
 
@@ -103,18 +101,29 @@ async def test_a_probe_that_says_nothing_lets_another_one_try() -> None:
     assert breaker.state == HALF_OPEN
 
 
-async def test_the_pause_is_short_again_once_it_was_closed() -> None:
-    breaker = broken()
-    await asyncio.sleep(1.0)
-    fail(breaker)
-    await asyncio.sleep(2.0)
+async def sicken(breaker: Breaker) -> float:
+    """Let it open, and close again after its pause; return how long that was."""
+    for _ in range(3):
+        fail(breaker)
+    pause = breaker.pause_seconds
+    await asyncio.sleep(pause)
     for _ in range(2):
         succeed(breaker)
     assert breaker.state == CLOSED
-    for _ in range(3):
-        fail(breaker)
-    await asyncio.sleep(1.0)
-    assert breaker.state == HALF_OPEN
+    return pause
+
+
+async def test_what_passes_the_probes_by_chance_gets_longer_and_longer_pauses() -> None:
+    breaker = Breaker(POLICY)
+    assert [await sicken(breaker) for _ in range(4)] == [pytest.approx(s) for s in (1.0, 2.0, 3.0, 3.0)]
+
+
+async def test_the_pause_is_short_again_when_it_was_well_for_long_enough() -> None:
+    breaker = Breaker(POLICY)
+    await sicken(breaker)
+    await sicken(breaker)
+    await asyncio.sleep(9.0)
+    assert await sicken(breaker) == pytest.approx(1.0)
 
 
 async def test_attempts_that_began_before_it_opened_say_nothing() -> None:
