@@ -111,7 +111,10 @@ class InferenceCore:
                     text = continuation.feed(split.text)
                     if text or split.reasoning or piece.output_tokens:
                         yield inference_pb2.StreamInferResponse(
-                            text=text, reasoning=split.reasoning, output_tokens=piece.output_tokens
+                            text=text,
+                            reasoning=split.reasoning,
+                            output_tokens=piece.output_tokens,
+                            input_tokens=tally.new_input_tokens(),
                         )
                 tally.complete = True
         except TimeoutError as error:
@@ -170,6 +173,13 @@ class _Tally:
         self._model = model
         self._output_tokens = 0
         self._last: Piece | None = None
+        self._told = False
+
+    def new_input_tokens(self) -> int:
+        """Return the tokens of the prompt the first time that they are known, then 0."""
+        known = self._last.input_tokens if self._last and not self._told else 0
+        self._told = self._told or known > 0
+        return known
 
     def add(self, piece: Piece) -> None:
         self._output_tokens += piece.output_tokens

@@ -65,6 +65,7 @@ def merge(earlier: Piece, later: Piece) -> bool:
     earlier.text += later.text
     earlier.reasoning += later.reasoning
     earlier.output_tokens += later.output_tokens
+    earlier.input_tokens = max(earlier.input_tokens, later.input_tokens)
     if later.HasField("finished"):
         earlier.finished.CopyFrom(later.finished)
     return True

@@ -76,6 +76,8 @@ class Record:
         if not attempt.HasField("ttft_ms") and (piece.output_tokens or piece.text or piece.reasoning):
             attempt.ttft_ms = self.call.elapsed_ms() - attempt.started_ms
         attempt.usage.output_tokens += piece.output_tokens
+        if piece.input_tokens:
+            attempt.usage.input_tokens = piece.input_tokens
 
     def finish(self, attempt: types_pb2.Attempt, finished: inference_pb2.InferFinished) -> None:
         """Book an answer."""

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from tandem.v1 import types_pb2 as tandem_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tandem/v1/inference.proto\x12\ttandem.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x15tandem/v1/types.proto\"\xd1\x01\n\x0cInferRequest\x12.\n\x07variant\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\x12\x31\n\x08messages\x18\x02 \x03(\x0b\x32\x12.tandem.v1.MessageB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\x12%\n\x08sampling\x18\x03 \x01(\x0b\x32\x13.tandem.v1.Sampling\x12&\n\x13\x63ontinuation_prefix\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\r\"\\\n\rInferResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\treasoning\x18\x02 \x01(\t\x12*\n\x08\x66inished\x18\x03 \x01(\x0b\x32\x18.tandem.v1.InferFinished\"X\n\x12StreamInferRequest\x12\x30\n\x07request\x18\x01 \x01(\x0b\x32\x17.tandem.v1.InferRequestB\x06\xbaH\x03\xc8\x01\x01\x12\x10\n\x08\x62uffered\x18\x02 \x01(\x08\"y\n\x13StreamInferResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\treasoning\x18\x02 \x01(\t\x12\x15\n\routput_tokens\x18\x03 \x01(\r\x12*\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x18.tandem.v1.InferFinished\"\x97\x01\n\rInferFinished\x12.\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x17.tandem.v1.FinishReason\x12\x1f\n\x05usage\x18\x02 \x01(\x0b\x32\x10.tandem.v1.Usage\x12\x17\n\nconfidence\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\r\n\x05model\x18\x04 \x01(\tB\r\n\x0b_confidence\"U\n\x12SettleUsageRequest\x12.\n\x07variant\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"G\n\x13SettleUsageResponse\x12\x1f\n\x05usage\x18\x01 \x01(\x0b\x32\x10.tandem.v1.Usage\x12\x0f\n\x07settled\x18\x02 \x01(\x08\"\x18\n\x16GetCapabilitiesRequest\"P\n\x17GetCapabilitiesResponse\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12\'\n\x08variants\x18\x02 \x03(\x0b\x32\x15.tandem.v1.Capability\"\x8d\x01\n\nCapability\x12\x0f\n\x07variant\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05ready\x18\x03 \x01(\x08\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x16\n\x0e\x63ontext_tokens\x18\x05 \x01(\r\x12\'\n\nmodalities\x18\x06 \x03(\x0e\x32\x13.tandem.v1.Modality2\xc6\x02\n\x10InferenceService\x12:\n\x05Infer\x12\x17.tandem.v1.InferRequest\x1a\x18.tandem.v1.InferResponse\x12N\n\x0bStreamInfer\x12\x1d.tandem.v1.StreamInferRequest\x1a\x1e.tandem.v1.StreamInferResponse0\x01\x12L\n\x0bSettleUsage\x12\x1d.tandem.v1.SettleUsageRequest\x1a\x1e.tandem.v1.SettleUsageResponse\x12X\n\x0fGetCapabilities\x12!.tandem.v1.GetCapabilitiesRequest\x1a\".tandem.v1.GetCapabilitiesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tandem/v1/inference.proto\x12\ttandem.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x15tandem/v1/types.proto\"\xd1\x01\n\x0cInferRequest\x12.\n\x07variant\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\x12\x31\n\x08messages\x18\x02 \x03(\x0b\x32\x12.tandem.v1.MessageB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\x12%\n\x08sampling\x18\x03 \x01(\x0b\x32\x13.tandem.v1.Sampling\x12&\n\x13\x63ontinuation_prefix\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\r\"\\\n\rInferResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\treasoning\x18\x02 \x01(\t\x12*\n\x08\x66inished\x18\x03 \x01(\x0b\x32\x18.tandem.v1.InferFinished\"X\n\x12StreamInferRequest\x12\x30\n\x07request\x18\x01 \x01(\x0b\x32\x17.tandem.v1.InferRequestB\x06\xbaH\x03\xc8\x01\x01\x12\x10\n\x08\x62uffered\x18\x02 \x01(\x08\"\x8f\x01\n\x13StreamInferResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\treasoning\x18\x02 \x01(\t\x12\x15\n\routput_tokens\x18\x03 \x01(\r\x12*\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x18.tandem.v1.InferFinished\x12\x14\n\x0cinput_tokens\x18\x05 \x01(\r\"\x97\x01\n\rInferFinished\x12.\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x17.tandem.v1.FinishReason\x12\x1f\n\x05usage\x18\x02 \x01(\x0b\x32\x10.tandem.v1.Usage\x12\x17\n\nconfidence\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\r\n\x05model\x18\x04 \x01(\tB\r\n\x0b_confidence\"U\n\x12SettleUsageRequest\x12.\n\x07variant\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"G\n\x13SettleUsageResponse\x12\x1f\n\x05usage\x18\x01 \x01(\x0b\x32\x10.tandem.v1.Usage\x12\x0f\n\x07settled\x18\x02 \x01(\x08\"\x18\n\x16GetCapabilitiesRequest\"P\n\x17GetCapabilitiesResponse\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12\'\n\x08variants\x18\x02 \x03(\x0b\x32\x15.tandem.v1.Capability\"\x8d\x01\n\nCapability\x12\x0f\n\x07variant\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05ready\x18\x03 \x01(\x08\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x16\n\x0e\x63ontext_tokens\x18\x05 \x01(\r\x12\'\n\nmodalities\x18\x06 \x03(\x0e\x32\x13.tandem.v1.Modality2\xc6\x02\n\x10InferenceService\x12:\n\x05Infer\x12\x17.tandem.v1.InferRequest\x1a\x18.tandem.v1.InferResponse\x12N\n\x0bStreamInfer\x12\x1d.tandem.v1.StreamInferRequest\x1a\x1e.tandem.v1.StreamInferResponse0\x01\x12L\n\x0bSettleUsage\x12\x1d.tandem.v1.SettleUsageRequest\x1a\x1e.tandem.v1.SettleUsageResponse\x12X\n\x0fGetCapabilities\x12!.tandem.v1.GetCapabilitiesRequest\x1a\".tandem.v1.GetCapabilitiesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,20 +49,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INFERRESPONSE']._serialized_end=396
   _globals['_STREAMINFERREQUEST']._serialized_start=398
   _globals['_STREAMINFERREQUEST']._serialized_end=486
-  _globals['_STREAMINFERRESPONSE']._serialized_start=488
-  _globals['_STREAMINFERRESPONSE']._serialized_end=609
-  _globals['_INFERFINISHED']._serialized_start=612
-  _globals['_INFERFINISHED']._serialized_end=763
-  _globals['_SETTLEUSAGEREQUEST']._serialized_start=765
-  _globals['_SETTLEUSAGEREQUEST']._serialized_end=850
-  _globals['_SETTLEUSAGERESPONSE']._serialized_start=852
-  _globals['_SETTLEUSAGERESPONSE']._serialized_end=923
-  _globals['_GETCAPABILITIESREQUEST']._serialized_start=925
-  _globals['_GETCAPABILITIESREQUEST']._serialized_end=949
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=951
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1031
-  _globals['_CAPABILITY']._serialized_start=1034
-  _globals['_CAPABILITY']._serialized_end=1175
-  _globals['_INFERENCESERVICE']._serialized_start=1178
-  _globals['_INFERENCESERVICE']._serialized_end=1504
+  _globals['_STREAMINFERRESPONSE']._serialized_start=489
+  _globals['_STREAMINFERRESPONSE']._serialized_end=632
+  _globals['_INFERFINISHED']._serialized_start=635
+  _globals['_INFERFINISHED']._serialized_end=786
+  _globals['_SETTLEUSAGEREQUEST']._serialized_start=788
+  _globals['_SETTLEUSAGEREQUEST']._serialized_end=873
+  _globals['_SETTLEUSAGERESPONSE']._serialized_start=875
+  _globals['_SETTLEUSAGERESPONSE']._serialized_end=946
+  _globals['_GETCAPABILITIESREQUEST']._serialized_start=948
+  _globals['_GETCAPABILITIESREQUEST']._serialized_end=972
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=974
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1054
+  _globals['_CAPABILITY']._serialized_start=1057
+  _globals['_CAPABILITY']._serialized_end=1198
+  _globals['_INFERENCESERVICE']._serialized_start=1201
+  _globals['_INFERENCESERVICE']._serialized_end=1527
 # @@protoc_insertion_point(module_scope)

@@ -134,12 +134,15 @@ class StreamInferResponse(_message.Message):
     REASONING_FIELD_NUMBER: _builtins.int
     OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     FINISHED_FIELD_NUMBER: _builtins.int
+    INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """More of the text; whole characters. Empty: none."""
     reasoning: _builtins.str
     """More of the reasoning; whole characters. Empty: none."""
     output_tokens: _builtins.int
     """Tokens generated since the message before."""
+    input_tokens: _builtins.int
+    """Tokens of the prompt; in the first message that the engine tells them with. 0: told before, or not yet known."""
     @_builtins.property
     def finished(self) -> Global___InferFinished:
         """How it ended; in the last message only."""
@@ -151,10 +154,11 @@ class StreamInferResponse(_message.Message):
         reasoning: _builtins.str = ...,
         output_tokens: _builtins.int = ...,
         finished: Global___InferFinished | None = ...,
+        input_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["finished", b"finished"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["finished", b"finished", "output_tokens", b"output_tokens", "reasoning", b"reasoning", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finished", b"finished", "input_tokens", b"input_tokens", "output_tokens", b"output_tokens", "reasoning", b"reasoning", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

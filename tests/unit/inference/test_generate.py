@@ -152,6 +152,11 @@ async def test_unary_and_streamed_agree() -> None:
     assert answer.finished == messages[-1].finished
 
 
+async def test_the_length_of_the_prompt_is_told_once_as_soon_as_it_is_known() -> None:
+    messages = await streamed(core(FakeEngine("a", "b", "c")), request())
+    assert [message.input_tokens for message in messages] == [6, 0, 0, 0]
+
+
 async def test_the_end_tells_usage_confidence_and_model() -> None:
     finished = (await core(FakeEngine("a", "b", "c")).infer(request("int8"), call())).finished
     assert finished.usage == types_pb2.Usage(input_tokens=6, output_tokens=3)
