@@ -1,7 +1,7 @@
 """Who may use a model next: earliest deadline first, nobody waits for ever, and what cannot be in time is told early.
 
-A request that would have to wait for too long takes the place of one that loses less by another model's answer, or is
-refused at once, so that what is left of its time can be used elsewhere.
+When one more request would make any of them too late, the one that loses least by another model's answer is refused at
+once, so that what is left of its time can be used elsewhere.
 """
 
 from __future__ import annotations
@@ -80,8 +80,7 @@ class Admission:
     def wait_ms(self, deadline: float) -> float:
         """Return how long a request with this deadline is expected to wait for a place, in milliseconds."""
         limit = self._limit.value
-        ahead = bisect_right(self._by_deadline, deadline, key=lambda entry: entry.deadline)
-        return max(0, ahead + 1 + self.in_flight - limit) * self._hold_ms / limit
+        return max(0, self._ahead(deadline) + 1 + self.in_flight - limit) * self._hold_ms / limit
 
     @asynccontextmanager
     async def place(self, claim: Callable[[], Claim]) -> AsyncIterator[float]:
@@ -120,23 +119,43 @@ class Admission:
             raise
 
     def _make_room(self, claim: Claim) -> None:
-        """Refuse the claim, or whoever loses least, if it would wait too long."""
-        while (full := self.waiting >= self._most_waiting) or self._too_late(claim):
-            ahead = self._by_deadline if full else self._before(claim.deadline)
-            least = min(ahead, key=lambda entry: entry.claim.loss, default=None)
-            if least is None or least.claim.loss >= claim.loss:
+        """Refuse whoever loses least, the claim or somebody who waits, until all others are expected to be in time."""
+        place = self._ahead(claim.deadline)
+        while (late := self._first_late(claim, place)) is not None:
+            line = self._line(claim, place)[: late + 1]
+            # Among those who lose as much as each other it is the one who would be served last.
+            least = min(range(len(line)), key=lambda index: (line[index].loss, -index))
+            if least == place:
                 raise self._refusal(claim)
-            self._dequeue(least)
-            if not least.turn.done():
-                least.turn.set_exception(self._refusal(least.claim))
+            self._refuse(self._by_deadline[least if least < place else least - 1])
+            place -= least < place
 
-    def _too_late(self, claim: Claim) -> bool:
-        return now() + self.wait_ms(claim.deadline) / 1000.0 > claim.latest_start
+    def _line(self, claim: Claim, place: int) -> list[Claim]:
+        """Return the claims of all who wait, in the order in which they are served, with a further one at a place."""
+        line = [entry.claim for entry in self._by_deadline]
+        line.insert(place, claim)
+        return line
 
-    def _before(self, deadline: float) -> list[_Waiting]:
-        return self._by_deadline[
-            : bisect_right(self._by_deadline, deadline, key=lambda entry: entry.deadline)
-        ]
+    def _first_late(self, claim: Claim, place: int) -> int | None:
+        """Return the position of the first one in the line who would start too late; None: all are in time."""
+        if self.waiting >= self._most_waiting:
+            return self.waiting
+        limit, arrived = self._limit.value, now()
+        each = self._hold_ms / 1000.0 / limit
+        for position, waiting in enumerate(self._line(claim, place)):
+            wait = max(0, position + 1 + self.in_flight - limit) * each
+            if position >= place and arrived + wait > waiting.latest_start:
+                return position
+        return None
+
+    def _refuse(self, entry: _Waiting) -> None:
+        self._dequeue(entry)
+        if not entry.turn.done():
+            entry.turn.set_exception(self._refusal(entry.claim))
+
+    def _ahead(self, deadline: float) -> int:
+        """Return how many of those who wait are served before a request with this deadline."""
+        return bisect_right(self._by_deadline, deadline, key=lambda entry: entry.deadline)
 
     def _enqueue(self, claim: Claim) -> _Waiting:
         self._arrivals += 1

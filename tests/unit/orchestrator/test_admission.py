@@ -122,6 +122,23 @@ async def test_who_loses_less_than_all_others_is_refused_itself() -> None:
     await asyncio.gather(*tasks)
 
 
+async def test_who_is_pushed_back_too_far_is_told_at_once() -> None:
+    """Two wait; a third with an earlier deadline goes ahead of them, so that the last cannot be in time any more."""
+    gate, order = admission(hold_ms=100), list[str]()
+    tasks = [asyncio.create_task(use(gate, "running", order, 10))]
+    await asyncio.sleep(0)
+    for name in ("first", "last"):
+        tasks.append(asyncio.create_task(use(gate, name, order, 0.25, loss=0.5)))
+        await asyncio.sleep(0)
+    urgent = asyncio.create_task(use(gate, "urgent", order, 0.2, loss=0.5))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await tasks.pop()
+    assert now() == 0
+    await asyncio.gather(urgent, *tasks)
+    assert order == ["running", "urgent", "first"]
+
+
 async def test_the_queue_is_bounded() -> None:
     gate = admission(most=2)
     tasks = [asyncio.create_task(use(gate, "x", [], 1000)) for _ in range(3)]
