@@ -54,14 +54,14 @@ async def _ask(contender: Contender, call: Call, tally: Tally) -> None:
     try:
         reply = await contender.answer(call)
     except TandemError as error:
-        if call.remaining() < -ON_TIME:
+        if call.remaining() < ON_TIME:
             tally.late()
         else:
             tally.failed(error.reason)
     except Exception:
         _LOG.exception("request %s is lost", call.request_id)
     else:
-        if call.remaining() < -ON_TIME:
+        if call.remaining() < ON_TIME:
             tally.late()
         else:
             tally.answered(reply, now() - call.started)
