@@ -1,24 +1,28 @@
-"""Who answers the requests of a world: Tandem's own code, and gateways with fixed timeouts."""
+"""What every contender is, and Tandem itself: the orchestrator's own code."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from tandem.call import Call
-from tandem.clock import now
-from tandem.errors import BackendUnavailable, TandemError
-from tandem.orchestrator.answer import Orchestrator, Services
+from tandem.errors import BackendUnavailable
+from tandem.ledger.entry import Entry
+from tandem.orchestrator.answer import Keeping, Orchestrator
+from tandem.orchestrator.bookkeeping import Bookkeeper
+from tandem.orchestrator.budgets import Budgets
 from tandem.orchestrator.policy import Policy
+from tandem.orchestrator.work import Services
 from tandem.protocols import Inference
 from tandem.simulation.outcomes import Reply
 from tandem.simulation.traffic import Traffic
 from tandem.simulation.world import World
-from tandem.v1 import classifier_pb2, fusion_pb2, inference_pb2, orchestrator_pb2, types_pb2
+from tandem.v1 import classifier_pb2, fusion_pb2, orchestrator_pb2, types_pb2
 
-MESSAGES = [types_pb2.Message(role=types_pb2.ROLE_USER, parts=[types_pb2.Part(text="So how does it go on?")])]
+MESSAGES: Final = [
+    types_pb2.Message(role=types_pb2.ROLE_USER, parts=[types_pb2.Part(text="So how does it go on?")])
+]
 
 
 class Contender(Protocol):
@@ -30,6 +34,10 @@ class Contender(Protocol):
         Raises:
             TandemError: there is no answer.
         """
+        ...
+
+    async def tokens_booked(self) -> int:
+        """Return the tokens that it knows its attempts to have made, now that all requests have ended."""
         ...
 
 
@@ -55,21 +63,54 @@ class Tandem:
 
     def enter(self, world: World, tiers: Mapping[str, Inference]) -> Contender:
         """Return the contender."""
-        services = Services(DrawnSignals(world.traffic), NoVote(), tiers)
-        return Orchestrated(Orchestrator(services, world.catalogue, self.policy))
+        return Orchestrated(world, tiers, self.policy)
 
 
 class Orchestrated:
-    """Lets an orchestrator answer, without its cache."""
+    """Lets an orchestrator answer, without its cache.
 
-    def __init__(self, orchestrator: Orchestrator) -> None:
-        self.orchestrator = orchestrator
+    Args:
+        world: where.
+        tiers: what it calls.
+        policy: what it decides by.
+    """
+
+    def __init__(self, world: World, tiers: Mapping[str, Inference], policy: Policy) -> None:
+        self.books = Books()
+        """Its ledger."""
+        budgets = Budgets(policy.budgets, {}, proven=True)
+        self._bookkeeper = Bookkeeper(tiers, world.catalogue, self.books, budgets)
+        services = Services(DrawnSignals(world.traffic), NoVote(), tiers)
+        keeping = Keeping(budgets, self._bookkeeper)
+        self.orchestrator = Orchestrator(services, world.catalogue, policy, keeping)
         self._request = orchestrator_pb2.GenerateRequest(messages=MESSAGES, no_cache=True)
 
     async def answer(self, call: Call) -> Reply:
         """Answer one request."""
-        answer = await self.orchestrator.generate(self._request, call)
-        return reply(answer)
+        return reply(await self.orchestrator.generate(self._request, call))
+
+    async def tokens_booked(self) -> int:
+        """Close the books and return the tokens in them."""
+        await self._bookkeeper.drain()
+        return self.books.tokens
+
+
+class Books:
+    """A ledger that keeps the sum; satisfies `tandem.ledger.entry.Ledger`."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        """Entries so far: one for each request."""
+        self.tokens = 0
+        """Tokens made by all attempts of them."""
+
+    def write(self, entry: Entry) -> None:
+        """Add an entry."""
+        self.requests += 1
+        self.tokens += sum(attempt.usage.output_tokens for attempt in entry.answer.attempts)
+
+    async def close(self) -> None:
+        """Do nothing: all is written."""
 
 
 def reply(answer: types_pb2.Answer) -> Reply:
@@ -105,88 +146,3 @@ class NoVote:
     async def fuse(self, request: fusion_pb2.FuseRequest, call: Call) -> fusion_pb2.FuseResponse:
         """Refuse."""
         raise BackendUnavailable("nothing is fused in a simulation; use the strategy route")
-
-
-@dataclass(frozen=True, slots=True)
-class FixedTimeout:
-    """The usual gateway: the routed tier gets a fixed time, and then the other one as much again.
-
-    Its client still goes away at the deadline, and what was under way then stops.
-    """
-
-    policy: Policy
-    seconds: float
-
-    @property
-    def name(self) -> str:
-        """For tables."""
-        return f"timeout {self.seconds:g} s"
-
-    def enter(self, world: World, tiers: Mapping[str, Inference]) -> Contender:
-        """Return the contender."""
-        return Gateway(world.traffic, tiers, self.policy, self.allowance)
-
-    def allowance(self, call: Call) -> float:
-        """Return the seconds that each attempt has."""
-        return self.seconds
-
-
-@dataclass(frozen=True, slots=True)
-class HalfDeadline(FixedTimeout):
-    """The same, with half of the time that the client grants for each attempt."""
-
-    seconds: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """For tables."""
-        return "deadline/2"
-
-    def allowance(self, call: Call) -> float:
-        """Return the seconds that each attempt has."""
-        return (call.deadline - call.started) / 2.0
-
-
-class Allowance(Protocol):
-    """How long an attempt of a call may take, in seconds."""
-
-    def __call__(self, call: Call, /) -> float:
-        """Return the seconds."""
-        ...
-
-
-class Gateway:
-    """Two attempts with fixed timeouts: no admission, no breaker, no reserve."""
-
-    def __init__(
-        self, traffic: Traffic, tiers: Mapping[str, Inference], policy: Policy, allowance: Allowance
-    ) -> None:
-        self._traffic = traffic
-        self._tiers = tiers
-        self._routing = policy.routing
-        self._sampling = types_pb2.Sampling(max_tokens=policy.sampling.max_tokens)
-        self._variants = {"r1": "fp16", "pro": "fp16"}
-        self._allowance = allowance
-
-    async def answer(self, call: Call) -> Reply:
-        """Answer one request."""
-        first, second = self._order(int(call.request_id))
-        try:
-            return await self._attempt(first, call, 0)
-        except TandemError:
-            return await self._attempt(second, call, 1)
-
-    def _order(self, number: int) -> tuple[str, str]:
-        cheap, strong = self._routing.cheap, self._routing.strong
-        suffices = self._traffic.r1_suffices[number] >= self._routing.threshold
-        return (cheap, strong) if suffices else (strong, cheap)
-
-    async def _attempt(self, tier: str, call: Call, attempt: int) -> Reply:
-        request = inference_pb2.InferRequest(
-            variant=self._variants[tier], messages=MESSAGES, sampling=self._sampling, attempt=attempt
-        )
-        until = call.until(now() + self._allowance(call))
-        async with aclosing(self._tiers[tier].stream_infer(request, until)) as pieces:
-            async for _ in pieces:
-                pass
-        return Reply(tier, degraded=attempt > 0)

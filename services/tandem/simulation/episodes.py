@@ -37,7 +37,7 @@ class Episodes:
         self._next = 0
 
     def first(self, start: float, end: float) -> Span | None:
-        """Return the first span that touches the time from `start` to `end`, `start` not before that of calls before."""
+        """Return the first span that touches the time from `start` to `end`; `start` never goes back."""
         while self._next < len(self._spans) and self._spans[self._next][1] <= start:
             self._next += 1
         if self._next == len(self._spans) or self._spans[self._next][0] > end:

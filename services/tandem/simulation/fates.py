@@ -25,6 +25,9 @@ class Mishaps:
     """Part of the attempts whose stream breaks off."""
 
 
+USUAL: Final = Mishaps()
+
+
 @dataclass(frozen=True, slots=True)
 class Fate:
     """What befalls one attempt."""

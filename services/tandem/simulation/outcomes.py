@@ -42,6 +42,8 @@ class Outcome:
     """Part of the answers in time that the strong tier ended."""
     tokens_made: int
     """By all attempts, those given up included."""
+    tokens_booked: int
+    """Of these, those in the contender's books."""
     goodput_per_second: float
     """Answers in time, for each second in which requests came."""
     p50_ms: float
@@ -50,6 +52,16 @@ class Outcome:
     """The same for 99 of 100."""
     reasons: dict[str, int]
     """Typed errors by their reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a contender had done."""
+
+    attempts: int
+    """That reached a tier."""
+    tokens_made: int
+    tokens_booked: int
 
 
 class Tally:
@@ -80,15 +92,8 @@ class Tally:
         """Count a request whose deadline passed before anything came."""
         self._late += 1
 
-    def outcome(self, sent: int, attempts: int, tokens_made: int, seconds: float) -> Outcome:
-        """Return the figures.
-
-        Args:
-            sent: requests.
-            attempts: that reached a tier.
-            tokens_made: by all of them.
-            seconds: in which requests came.
-        """
+    def outcome(self, sent: int, seconds: float, work: Work) -> Outcome:
+        """Return the figures of so many requests that came in so many seconds."""
         answered, errors = sorted(self._seconds), self._reasons.total()
         return Outcome(
             sent=sent,
@@ -98,9 +103,10 @@ class Tally:
             errors=errors,
             late=self._late,
             lost=sent - len(answered) - errors - self._late,
-            amplification=attempts / sent,
+            amplification=work.attempts / sent,
             pro_share=self._pro / max(1, len(answered)),
-            tokens_made=tokens_made,
+            tokens_made=work.tokens_made,
+            tokens_booked=work.tokens_booked,
             goodput_per_second=len(answered) / seconds,
             p50_ms=_quantile_ms(answered, 0.5),
             p99_ms=_quantile_ms(answered, 0.99),

@@ -11,7 +11,7 @@ from tandem.clock import now
 from tandem.errors import TandemError
 from tandem.simulation import virtual_time
 from tandem.simulation.contenders import Contender, Contest
-from tandem.simulation.outcomes import Outcome, Tally
+from tandem.simulation.outcomes import Outcome, Tally, Work
 from tandem.simulation.world import World
 
 PATIENCE_SECONDS: Final = 600.0
@@ -28,14 +28,18 @@ def simulate(world: World, contest: Contest) -> Outcome:
 
 async def _simulate(world: World, contest: Contest) -> Outcome:
     tiers, traffic = world.tiers(), world.traffic
-    tally = Tally(strong="pro")
-    await _ask_all(world, contest.enter(world, tiers), tally)
-    attempts = sum(tier.attempts for tier in tiers.values())
-    made = sum(tier.tokens_made for tier in tiers.values())
-    return tally.outcome(len(traffic), attempts, made, traffic.seconds)
+    tally, contender = Tally(strong="pro"), contest.enter(world, tiers)
+    await ask_all(world, contender, tally)
+    work = Work(
+        attempts=sum(tier.attempts for tier in tiers.values()),
+        tokens_made=sum(tier.tokens_made for tier in tiers.values()),
+        tokens_booked=await contender.tokens_booked(),
+    )
+    return tally.outcome(len(traffic), traffic.seconds, work)
 
 
-async def _ask_all(world: World, contender: Contender, tally: Tally) -> None:
+async def ask_all(world: World, contender: Contender, tally: Tally) -> None:
+    """Ask a contender all questions of a world when they come, and wait until all have ended."""
     under_way: set[asyncio.Task[None]] = set()
     for number, arrival in enumerate(world.traffic.arrivals):
         await asyncio.sleep(arrival - now())
@@ -58,7 +62,7 @@ async def _ask(contender: Contender, call: Call, tally: Tally) -> None:
             tally.late()
         else:
             tally.failed(error.reason)
-    except Exception:
+    except Exception:  # noqa: BLE001 - a defect of the contender: it is counted, and told
         _LOG.exception("request %s is lost", call.request_id)
     else:
         if call.remaining() < ON_TIME:

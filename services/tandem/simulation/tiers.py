@@ -204,4 +204,6 @@ class _Generation:
     async def _sleep(self, until: float) -> None:
         await asyncio.sleep(min(until, self._call.deadline) - now())
         if until > self._call.deadline:
-            raise DeadlineExceeded("the engine did not finish by the deadline; grant more time or fewer tokens")
+            raise DeadlineExceeded(
+                "the engine did not finish by the deadline; grant more time or fewer tokens"
+            )

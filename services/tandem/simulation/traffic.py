@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,16 +73,16 @@ class Questions:
     expected_gain: np.ndarray
 
 
-def draw_questions(requests: int, random: np.random.Generator) -> Questions:
-    """Return so many questions."""
-    kinds = random.choice(len(KINDS), requests, p=[kind.share for kind in KINDS])
-    medians = np.array([kind.tokens for kind in KINDS])[kinds]
+def draw_questions(kinds: Sequence[Kind], requests: int, random: np.random.Generator) -> Questions:
+    """Return so many questions of several kinds, whose shares add up to 1."""
+    drawn = random.choice(len(kinds), requests, p=[kind.share for kind in kinds])
+    medians = np.array([kind.tokens for kind in kinds])[drawn]
     lengths = medians * random.lognormal(0.0, TOKENS_SIGMA, requests)
     prompts = PROMPT_TOKENS * random.lognormal(0.0, PROMPT_SIGMA, requests)
     hard = random.random(requests) < PRO_SHARE
     doubt = np.where(hard, random.uniform(0.55, 1.0, requests), random.uniform(0.0, 0.45, requests))
     return Questions(
-        deadlines=np.array([kind.deadline for kind in KINDS])[kinds],
+        deadlines=np.array([kind.deadline for kind in kinds])[drawn],
         prompt_tokens=np.clip(prompts, 1, LONGEST_PROMPT).astype(int),
         wanted_tokens=np.maximum(1, lengths).astype(int),
         r1_suffices=1.0 - doubt,
@@ -117,4 +118,5 @@ def _stretched(
         times += [start, end]
     times.append(times[-1] + float(clock[-1]) / calm)
     counts.append(counts[-1] + float(clock[-1]))
-    return np.interp(clock, counts, times)
+    arrivals: np.ndarray = np.interp(clock, counts, times)
+    return arrivals

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,10 +11,10 @@ import numpy as np
 
 from tandem.catalogue import Catalogue, Latency, Tier, Variant
 from tandem.simulation.episodes import NEVER, Trouble, draw
-from tandem.simulation.fates import Fates, Mishaps
+from tandem.simulation.fates import USUAL, Fates, Mishaps
 from tandem.simulation.machine import FULL, Weather
 from tandem.simulation.tiers import SimulatedTier
-from tandem.simulation.traffic import PRO_SHARE, Questions, Traffic, draw_questions, draw_traffic
+from tandem.simulation.traffic import KINDS, PRO_SHARE, Kind, Questions, Traffic, draw_questions, draw_traffic
 
 SPEEDS: Final[Mapping[str, Latency]] = {
     "r1": Latency(ttft_ms=120, ttft_ms_per_1000_tokens=60, tpot_ms=12),
@@ -49,11 +49,13 @@ class Scenario:
     name: str
     load: float
     """Arrivals as a multiple of what the tiers can finish, taken over time."""
+    kinds: Sequence[Kind] = KINDS
+    """Who asks."""
     bursts: Trouble = NEVER
     """When more arrive."""
     trouble: Mapping[str, TierTrouble] = field(default_factory=dict)
     """What goes wrong, by tier."""
-    mishaps: Mishaps = Mishaps()
+    mishaps: Mishaps = USUAL
     """What goes wrong with single attempts."""
 
 
@@ -71,7 +73,7 @@ class World:
         self.catalogue = catalogue
         self.scenario = scenario
         self._seed = seed
-        questions = draw_questions(requests, self._random("questions"))
+        questions = draw_questions(scenario.kinds, requests, self._random("questions"))
         rate = scenario.load * capacity(catalogue, questions)
         self.traffic: Traffic = draw_traffic(questions, rate, scenario.bursts, self._random("arrivals"))
         self._fates = {
