@@ -64,6 +64,10 @@ class SimulatedTier:
         """Tokens made since the start, those of attempts that were cut off included."""
         return sum(self._made.values())
 
+    def made(self, request_id: str, attempt: int) -> int:
+        """Return the tokens that an attempt made before it ended."""
+        return self._made.get((request_id, attempt), 0)
+
     async def infer(self, request: inference_pb2.InferRequest, call: Call) -> inference_pb2.InferResponse:
         """Answer in one message."""
         response = inference_pb2.InferResponse()
@@ -105,9 +109,9 @@ class SimulatedTier:
         self, request: inference_pb2.SettleUsageRequest, call: Call
     ) -> inference_pb2.SettleUsageResponse:
         """Tell what an attempt took after all."""
-        made = self._made.get((call.request_id, request.attempt))
-        usage = self._usage(int(call.request_id), made or 0)
-        return inference_pb2.SettleUsageResponse(usage=usage, settled=made is not None)
+        known = (call.request_id, request.attempt) in self._made
+        usage = self._usage(int(call.request_id), self.made(call.request_id, request.attempt))
+        return inference_pb2.SettleUsageResponse(usage=usage, settled=known)
 
     async def get_capabilities(self, call: Call) -> inference_pb2.GetCapabilitiesResponse:
         """Tell the variants."""

@@ -72,7 +72,7 @@ class World:
     def __init__(self, catalogue: Catalogue, scenario: Scenario, requests: int, seed: int) -> None:
         self.catalogue = catalogue
         self.scenario = scenario
-        self._seed = seed
+        self.seed = seed
         questions = draw_questions(scenario.kinds, requests, self._random("questions"))
         rate = scenario.load * capacity(catalogue, questions)
         self.traffic: Traffic = draw_traffic(questions, rate, scenario.bursts, self._random("arrivals"))
@@ -95,7 +95,7 @@ class World:
 
     def _random(self, purpose: str) -> np.random.Generator:
         """Return a generator of its own for each purpose, so that a change of one does not change all others."""
-        return np.random.default_rng([self._seed, zlib.crc32(purpose.encode())])
+        return np.random.default_rng([self.seed, zlib.crc32(purpose.encode())])
 
 
 def capacity(catalogue: Catalogue, questions: Questions) -> float:
