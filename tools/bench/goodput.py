@@ -88,6 +88,13 @@ def _load(text: str) -> float:
     return number
 
 
+def _picture(text: str) -> Path:
+    path = Path(text)
+    if path.suffix != ".png":
+        raise argparse.ArgumentTypeError(f"must be a file name that ends in .png, is {text}")
+    return path
+
+
 def arguments(words: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(
@@ -110,7 +117,9 @@ def arguments(words: Sequence[str] | None = None) -> Options:
         help="loads of the healthy scenarios, as multiples of the capacity (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print one object in place of the table")
-    parser.add_argument("--plots", metavar="FILE.png", type=Path, help="draw the figures into this file, too")
+    parser.add_argument(
+        "--plots", metavar="FILE.png", type=_picture, help="draw the figures into this file, too"
+    )
     return parser.parse_args(words, Options())
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from goodput_report import TANDEM, Row
 
@@ -18,6 +19,7 @@ mpl.use("Agg")
 
 SIZE_INCHES: Final = (11.0, 4.4)
 DOTS_PER_INCH: Final = 110
+HATCH: Final = "////"
 HEALTHY: Final = "healthy"
 
 
@@ -65,11 +67,12 @@ def _by_fault(axes: Axes, names: Sequence[str], rows: Sequence[Row]) -> None:
                 [a - b for a, b in zip(shares, whole, strict=True)],
                 width,
                 whole,
-                hatch="////",
+                hatch=HATCH,
                 color=color,
                 edgecolor="white",
-                label=f"{name}, of these cut short",
             )
     axes.set_xticks(range(len(scenarios)), scenarios, rotation=20, ha="right")
     axes.set(ylabel="answers in time, %", title="Something fails")
     axes.set_ylim(0.0, 100.0)
+    cut = Patch(facecolor="white", edgecolor="black", hatch=HATCH, label="of these cut short")
+    axes.legend(handles=[cut], fontsize="small", loc="lower left")
