@@ -190,7 +190,7 @@ async def test_text_that_was_shown_is_neither_repeated_nor_lost_at_the_seam(clie
 async def test_a_stream_that_stalls_goes_on_at_another_tier(client: Client) -> None:
     prompt = f"{sim(text=STORY, chunk_chars=2)} {sim('pro', fault='stall', at=6)}"
 
-    stream = client.stream(prompt, tier="pro", no_cache=True, deadline_seconds=1.2)
+    stream = client.stream(prompt, tier="pro", no_cache=True, deadline_seconds=3)
     events = [event async for event in stream]
 
     assert kinds(events) == ["started", "text", "seam", "text", "finished"]

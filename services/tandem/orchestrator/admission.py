@@ -107,8 +107,6 @@ class Admission:
     async def _wait(self, claim: Claim) -> None:
         self._make_room(claim)
         entry = self._enqueue(claim)
-        # The limit may have grown since the last place became free.
-        self._serve()
         try:
             async with asyncio.timeout_at(claim.latest_start):
                 await entry.turn

@@ -205,10 +205,13 @@ class Attempts:
 
     def _claim(self, planned: types_pb2.PlannedAttempt) -> Claim:
         """Return what the attempt needs of a place: time for itself, and for whoever answers if none becomes free."""
-        shortest = self._fallbacks.shortest_ms(planned.target)
         if self._fallbacks.after(planned, OVERLOADED) is None:
-            return Claim(self._call.deadline, self._end - shortest / 1000.0)
-        reserved_ms = shortest + self._question.plan.reserve_ms
+            shortest_ms = self._fallbacks.shortest_ms(planned.target)
+            return Claim(self._call.deadline, self._end - shortest_ms / 1000.0)
+        # An attempt that would be cut off before it has said anything helps nobody.
+        latency = self._backends.live.of(planned.target).latency
+        surely_ms = latency.short_ms(P95, self._question.prompt_tokens, LEAST_TOKENS)
+        reserved_ms = surely_ms + self._question.plan.reserve_ms
         loss = max(0.0, self._question.expected_gain)
         return Claim(self._call.deadline, max(now(), self._end - reserved_ms / 1000.0), loss)
 

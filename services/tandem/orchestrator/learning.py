@@ -30,6 +30,7 @@ def learn(
         model.latency.saw_tokens(attempt.usage.output_tokens - 1, attempt.duration_ms - attempt.ttft_ms)
     if attempt.outcome == types_pb2.ATTEMPT_OUTCOME_ANSWERED:
         model.breaker.succeeded(ticket)
+        model.limit.answered()
         return
     silent = _was_silent(model, attempt, prompt_tokens)
     if silent:

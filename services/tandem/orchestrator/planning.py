@@ -78,11 +78,13 @@ class Planner:
         usable = route.usable()
         plan.fallbacks.extend(row for row in self._fallbacks if row.target.tier in usable)
         targets = route.targets(plan.strategy, plan.fallbacks)
-        plan.reasons.extend(route.reasons)
         prompt_tokens = signals.context_tokens if signals else _estimated_tokens(request)
         time = _Time(plan, self._live, self._policy, prompt_tokens, call.deadline)
         time.refuse_if_too_short([v for name in route.allowed for v in self._variants(name)])
-        time.divide(targets)
+        if quicker := time.quicker(targets[0]):
+            targets = [route.hurry(targets[0], quicker)]
+        time.divide(targets[0])
+        plan.reasons.extend(route.reasons)
         sampling = choose(request.sampling, signals, self._policy)
         for target in targets:
             time.allow(target, sampling)
@@ -122,28 +124,34 @@ class _Time:
             Details(metadata={"needed_ms": f"{total_ms:.0f}", "granted_ms": f"{granted_ms:.0f}"}),
         )
 
-    def divide(self, targets: Sequence[types_pb2.Target]) -> None:
+    def quicker(self, first: types_pb2.Target) -> types_pb2.Target | None:
+        """Return who had better answer than a model whose allowance is likely to end before its first token.
+
+        None: the model has time enough, or nobody is quicker.
+        """
+        stand_ins = self._stand_ins(first)
+        if not stand_ins or self._plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
+            return None
+        needed_ms = self._surely_ms(self._live.of(first), 1)
+        reserve_ms = min(self._wanted_ms(stand_ins), self._usable_ms * self._policy.reserve_share)
+        if self._usable_ms - reserve_ms >= needed_ms:
+            return None
+        quick = (m.target for m in stand_ins if self._surely_ms(m, 1) < min(needed_ms, self._usable_ms))
+        return next(quick, None)
+
+    def divide(self, first: types_pb2.Target) -> None:
         """Reserve time for a short answer by the slowest of those who stand in when the first attempt hangs."""
-        plan = self._plan
+        plan, stand_ins = self._plan, self._stand_ins(first)
         if plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
             plan.reserve_ms = min(FUSE_MS, self._usable_ms / 2)
             return
-        first = targets[0]
-        rows = [
-            row
-            for row in plan.fallbacks
-            if row.from_tier == first.tier
-            and row.on == types_pb2.ATTEMPT_OUTCOME_TIMEOUT
-            and row.target != first
-        ]
-        models = [model for model in map(self._live.of, [row.target for row in rows]) if model.breaker.admits]
-        if not models:
+        if not stand_ins:
             return
         # What would leave the first attempt no time for a token helps nobody.
         spare_ms = max(0.0, self._usable_ms - self._shortest_ms(self._live.of(first)))
         most_ms = min(self._usable_ms * self._policy.reserve_share, spare_ms)
-        slowest = max(models, key=lambda model: self._short_ms(model, self._policy.fallback_tokens))
-        plan.reserve_ms = min(self._short_ms(slowest, self._policy.fallback_tokens), most_ms)
+        plan.reserve_ms = min(self._wanted_ms(stand_ins), most_ms)
+        slowest = max(stand_ins, key=lambda model: self._short_ms(model, self._policy.fallback_tokens))
         left_ms = plan.reserve_ms - self._short_ms(slowest, 0)
         fitting = int(left_ms / slowest.latency.tpot_ms(P95) + 1e-6)
         plan.fallback_tokens = max(0, min(self._policy.fallback_tokens, fitting))
@@ -161,14 +169,30 @@ class _Time:
             patience_ms=model.patience_ms(self._prompt_tokens),
         )
 
+    def _stand_ins(self, first: types_pb2.Target) -> list[LiveModel]:
+        """Return who may answer when a model hangs, in the policy's order."""
+        targets = [
+            row.target
+            for row in self._plan.fallbacks
+            if row.from_tier == first.tier
+            and row.on == types_pb2.ATTEMPT_OUTCOME_TIMEOUT
+            and row.target != first
+        ]
+        return [model for model in map(self._live.of, targets) if model.breaker.admits]
+
+    def _wanted_ms(self, stand_ins: Sequence[LiveModel]) -> float:
+        """Return the time in which each of them surely gives the short answer that the policy wants."""
+        return max(self._short_ms(model, self._policy.fallback_tokens) for model in stand_ins)
+
     def _shortest_ms(self, model: LiveModel) -> float:
         return model.latency.short_ms(0.5, self._prompt_tokens, 1)
 
+    def _surely_ms(self, model: LiveModel, tokens: int) -> float:
+        return model.latency.short_ms(P95, self._prompt_tokens, tokens)
+
     def _short_ms(self, model: LiveModel, tokens: int) -> float:
-        """Return the time in which a model surely gives a short answer."""
-        return model.admission.wait_ms(self._deadline) + model.latency.short_ms(
-            P95, self._prompt_tokens, tokens
-        )
+        """Return the time in which a model surely gives a short answer, its wait for a place included."""
+        return model.admission.wait_ms(self._deadline) + self._surely_ms(model, tokens)
 
 
 def _planned_fallbacks(catalogue: Catalogue, policy: Policy) -> Iterator[types_pb2.PlannedFallback]:

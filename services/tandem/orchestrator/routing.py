@@ -79,6 +79,12 @@ class Route:
         """Return the tiers that the tenant may use and that can read the request."""
         return {tier for tier in self.allowed if self._reads(tier)}
 
+    def hurry(self, planned: types_pb2.Target, quicker: types_pb2.Target) -> types_pb2.Target:
+        """Return a quicker model for a deadline that is too short for the planned one."""
+        detail = f"the deadline is too short for {planned.tier}/{planned.variant} to begin in time"
+        self._degrade(types_pb2.DEGRADATION_REASON_DEADLINE, planned, quicker, detail)
+        return quicker
+
     def _asked_target(self) -> types_pb2.Target:
         tier, variant = self._request.tier, self._request.variant
         self._catalogue.variant(tier, variant)

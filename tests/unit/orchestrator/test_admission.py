@@ -195,8 +195,14 @@ async def test_a_limit_that_grows_lets_more_in() -> None:
     limit = ConcurrencyLimit(4, window_seconds=0.2)
     gate = Admission("r1", limit, 100.0, 1e9, 1000)
     limit.halve()
-    await asyncio.gather(*(use(gate, "x", [], 100) for _ in range(12)))
-    # two at a time for 0.2 s, then three, then four
+
+    async def one() -> None:
+        async with gate.place(lambda: Claim(now() + 100, now() + 100)):
+            await asyncio.sleep(0.1)
+            limit.answered()
+
+    await asyncio.gather(*(one() for _ in range(12)))
+    # two at a time for 0.2 s, three for 0.2 s, then four: 4 + 6 + 2
     assert now() == pytest.approx(0.5)
 
 

@@ -273,6 +273,21 @@ def test_the_reserve_is_what_a_short_answer_takes(
     assert made.margin_ms == 10
 
 
+def test_a_deadline_too_short_for_the_strong_tier_goes_to_the_quick_one_and_says_so() -> None:
+    """Pro needs 220 ms to its first token; of 410 ms, 10 are the margin and half of the rest is r1's reserve."""
+    made, (degradation,) = plan(found=signals(0.1), remaining_ms=410)
+    assert names(made) == ["r1/fp16"]
+    assert degradation.reason == types_pb2.DEGRADATION_REASON_DEADLINE
+    assert (degradation.from_target.tier, degradation.to_target.tier) == ("pro", "r1")
+    made, less = plan(found=signals(0.1), remaining_ms=450)
+    assert (names(made), less) == (["pro/bf16"], [])
+
+
+def test_nobody_is_quicker_than_the_quickest() -> None:
+    made, less = plan(asking(tier="r1", variant="int8"), remaining_ms=80)
+    assert (names(made), less) == (["r1/int8"], [])
+
+
 def test_an_ensemble_keeps_time_for_the_vote_alone() -> None:
     made, _ = plan(strategy="ensemble")
     assert [a.allowance_ms for a in made.attempts] == [20_000 - 10 - FUSE_MS] * 2
