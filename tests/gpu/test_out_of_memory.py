@@ -125,19 +125,20 @@ async def test_no_process_ended(episode: Episode, triton: TritonProcess) -> None
 
 
 async def test_what_answers_say_is_what_the_engines_made(episode: Episode) -> None:
-    claimed: dict[str, Counter[str]] = {what: Counter() for what in episode.engine}
+    """What a prompt took that was read for an attempt that failed is known later, and then is in the ledger."""
+    claimed: dict[str, Counter[str]] = {"requests": Counter(), "output_tokens": Counter()}
     for heard in all_of(episode):
         for attempt in heard.answer.attempts:
             claimed["requests"][attempt.model] += 1
-            claimed["input_tokens"][attempt.model] += attempt.usage.input_tokens
             claimed["output_tokens"][attempt.model] += attempt.usage.output_tokens
-    assert {what: dict(by_model) for what, by_model in claimed.items()} == episode.engine
+    for what, by_model in claimed.items():
+        assert dict(by_model) == episode.engine[what]
 
 
 async def test_the_ledger_agrees_with_the_engines_to_the_token(
     episode: Episode, system: Tandem, triton: TritonProcess
 ) -> None:
-    command = [str(TANDEM), "ledger", "--database", ledger_beside(system.log_file), "--json", "check"]
+    command = [str(TANDEM), "ledger", "check", "--database", ledger_beside(system.log_file)]
     command += ["--metrics", triton.metrics_url, "--tolerance", "0", "--json"]
     end = time.monotonic() + BOOKED_SECONDS
     while True:
