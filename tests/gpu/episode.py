@@ -67,15 +67,20 @@ async def run_episode(triton: TritonProcess, system: Tandem, neighbour: Neighbou
     pids = [models_below(triton.pid)]
     async with Client(system.address) as client, Observer(client) as observer:
         under_way = await begun(client)
+        observer.note("every client has seen a beginning; the neighbour takes what is free")
         memory["answering"] = await neighbour.look()
         memory["taken"] = await neighbour.take()
+        observer.note("nothing is free")
         *answers["surprised pro"], last = await asyncio.gather(*under_way)
         answers["surprised r1"] = [last]
+        observer.note("these answers are given; more questions, one after the other")
         memory["full"] = await neighbour.look()
         answers["full pro"] = [await hear(client, "pro", SHORT) for _ in range(ASKED_WHILE_FULL)]
         answers["full r1"] = [await hear(client, "r1", SHORT)]
         memory["freed"] = await neighbour.free()
+        observer.note("the neighbour has given everything back")
         answers["recovering pro"] = await until_well(client, observer)
+        observer.note("all is well again; as many questions at a time as in the beginning")
         answers["recovered pro"] = await asyncio.gather(*(hear(client, "pro", LONG) for _ in range(STREAMS)))
         pids.append(models_below(triton.pid))
     books = EngineBooks(triton.metrics_url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,9 +24,22 @@ class Heard:
     words: int
     """How many were asked for."""
     events: list[Event]
+    times: list[float]
+    """When each came, in seconds since the question."""
     answer: types_pb2.Answer
-    seconds: float
-    """From question to end."""
+
+    @property
+    def seconds(self) -> float:
+        """From question to end."""
+        return self.times[-1]
+
+    @property
+    def pause_ms(self) -> float:
+        """How long nothing was heard around the seam; 0 without one."""
+        for number, event in enumerate(self.events):
+            if event.HasField("seam"):
+                return 1000.0 * (self.times[number + 1] - self.times[number - 1])
+        return 0.0
 
     @property
     def kinds(self) -> list[str]:
@@ -57,17 +70,21 @@ class Heard:
 
 async def hear(client: Client, tier: str, words: int, begun: asyncio.Event | None = None) -> Heard:
     """Ask a tier for an answer of some words and listen to the end; `begun` is set once SHOWN words have come."""
-    started, events, seen = time.monotonic(), [], 0
+    started, seen = time.monotonic(), 0
+    events, times = [], []
     stream = client.stream(f"Say {words} words.", tier=tier, no_cache=True, deadline_seconds=DEADLINE_SECONDS)
     async for event in stream:
         events.append(event)
+        times.append(time.monotonic() - started)
         seen += event.text.delta.count("t")
         if begun and seen >= SHOWN:
             begun.set()
-    return Heard(words, events, stream.answer, time.monotonic() - started)
+    return Heard(words, events, times, stream.answer)
 
 
-def summary(heard: Iterable[Heard]) -> list[str]:
+def summary(heard: Sequence[Heard]) -> list[str]:
     """Describe answers, those with the same story together."""
     together = Counter(str(each) for each in heard)
-    return [f"{count} x {text}" for text, count in together.items()]
+    slowest, pause = max(each.seconds for each in heard), max(each.pause_ms for each in heard)
+    seam = f", longest pause at a seam {pause:.0f} ms" if pause else ""
+    return [*(f"{count} x {text}" for text, count in together.items()), f"slowest {slowest:.1f} s{seam}"]

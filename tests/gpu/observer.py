@@ -32,6 +32,8 @@ class Observer:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._began = time.monotonic()
+        self.moments: list[tuple[float, str]] = []
+        """What happened when, in seconds since the beginning."""
         self._task: asyncio.Task[None] | None = None
         self.changes: dict[str, list[tuple[float, State]]] = {}
         """By model: seconds since the beginning, and the state from then on."""
@@ -48,6 +50,10 @@ class Observer:
         self._task.cancel()
         await asyncio.wait([self._task])
 
+    def note(self, what: str) -> None:
+        """Keep the time of something that happens now."""
+        self.moments.append((time.monotonic() - self._began, what))
+
     def now(self, model: str) -> State:
         """Return the latest state of a model."""
         return self.changes[model][-1][1]
@@ -63,15 +69,13 @@ class Observer:
         return [breaker for breaker, before in zip(found, ["", *found], strict=False) if breaker != before]
 
     def report(self) -> list[str]:
-        """Say what changed when, for people."""
-        return [
-            f"{seconds:6.2f} s  {model}: limit {state.limit}, breaker {state.breaker}"
-            for seconds, model, state in sorted(
-                (seconds, model, state)
-                for model, changes in self.changes.items()
-                for seconds, state in changes
-            )
+        """Say what changed when, for people; limits are given with their breakers."""
+        changes = [
+            (seconds, f"  {model}: limit {state.limit}, breaker {state.breaker}")
+            for model, changed in self.changes.items()
+            for seconds, state in changed
         ]
+        return [f"{seconds:6.2f} s  {what}" for seconds, what in sorted([*changes, *self.moments])]
 
     async def _watch(self) -> None:
         while True:
