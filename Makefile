@@ -68,6 +68,10 @@ test-integration: triton-env ## Run the services together, against the simulator
 test-e2e: triton-env ## Run the whole system with the real model on a real Triton.
 	$(BIN)/pytest tests/e2e
 
+.PHONY: test-gpu
+test-gpu: $(INSTALLED) ## Run a real GPU out of memory (docs/gpu_out_of_memory.md); skipped without one.
+	$(BIN)/pytest tests/gpu -s
+
 ##@ Check it
 
 .PHONY: check

@@ -32,6 +32,7 @@ _OUT_OF_MEMORY: Final = _rows(
     OutOfMemory,
     torch_device=r"\b(CUDA|HIP|XPU|MPS backend|NPU) out of memory",
     torch_class=r"OutOfMemoryError\b",
+    torch_async_allocator=r"allocation on device \d+ would exceed allowed memory",
     torch_host=r"DefaultCPUAllocator: (can't allocate|not enough) memory|\[enforce fail at alloc_cpu",
     cuda_runtime=r"\b(CUDA|HIP|ROCm)( runtime| driver)? error( in [^\n]*)?: out of memory",
     cuda_names=r"cudaErrorMemoryAllocation|hipErrorOutOfMemory|CUDA_ERROR_OUT_OF_MEMORY|CUDA failure 2\b",
@@ -50,7 +51,8 @@ _OUT_OF_MEMORY: Final = _rows(
     r"unable to (initialize|create|grow) shared memory",
     triton_allocation=r"failed to allocate (\w+ ){0,3}memory\b|CNMEM_STATUS_OUT_OF_MEMORY",
     tensorrt=r"\boutofmemory \(|error code \d+: outofmemory\b",
-    xla=r"out of memory (while trying to allocate|allocating) \d+ bytes",
+    xla=r"out of memory while trying to allocate [\d.]+ ?([KMGT]i)?(B|bytes)\b",
+    cupy=r"out of memory allocating [\d,]+ bytes",
     vllm_cache=r"no available memory for the cache blocks|larger than the available KV cache memory|"
     r"maximum number of tokens that can be stored in KV cache",
 )
@@ -78,8 +80,8 @@ _UNAVAILABLE: Final = _rows(
     r"the engine is not running|engine iteration timed out|engine ?core (encountered an issue|initialization failed)",
     vllm_process=r"died unexpectedly|engine process (failed|died)|task finished unexpectedly|worker failed with error",
     ray=r"(Ray)?Actor(Died|Unavailable)?Error: the actor",
-    device=r"\b(CUDA|HIP) (driver |runtime )?error\b|\bNCCL error\b|DeviceLost|"
-    r"CU(BLAS|DNN)_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR|NOT_INITIALIZED)",
+    device=r"\b(CUDA|HIP) (driver |runtime )?error\b|\bNCCL error\b|DeviceLost|unable to initialize backend\b|"
+    r"CU(BLAS|DNN|SOLVER|SPARSE)_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR|NOT_INITIALIZED)|CUFFT_(EXEC_FAILED|INTERNAL_ERROR)",
     llama_compute=r"could not answer: compute error|failed to decode, ret = -",
     process=r"segmentation fault|killed by signal \d+|exit ?code:? -?\d+$",
     connection=r"failed to connect to all addresses|connection (refused|reset|closed)|broken pipe|socket closed|"
