@@ -14,8 +14,8 @@ class ConcurrencyLimit:
 
     Args:
         most: attempts at a time to begin with, and never more.
-        window_seconds: an answer allows one more when the last change or trouble was so long ago; trouble halves it once
-            in that time.
+        window_seconds: an answer allows one more when the last change or trouble was so long ago; trouble halves
+            it once in that time.
     """
 
     def __init__(self, most: int, window_seconds: float) -> None:
