@@ -16,7 +16,7 @@ from typing import Final
 from tandem.call import Call
 from tandem.catalogue import Catalogue
 from tandem.clock import now
-from tandem.errors import TandemError
+from tandem.errors import BackendUnavailable, Draining, TandemError
 from tandem.ledger.entry import Entry, Ledger
 from tandem.orchestrator.budgets import Budgets, Verdict
 from tandem.protocols import Inference
@@ -24,6 +24,9 @@ from tandem.v1 import inference_pb2, types_pb2
 
 SETTLE_SECONDS: Final = 30.0
 """How long an engine's own count is waited for: an engine that died has to come back first."""
+FIRST_PAUSE_SECONDS: Final = 0.2
+LONGEST_PAUSE_SECONDS: Final = 2.0
+"""Between two questions to a service that is away; doubled from the first to this."""
 DRAIN_SECONDS: Final = 5.0
 """How long the last of them are waited for when the service stops."""
 AT_ONCE: Final = 64
@@ -97,7 +100,7 @@ class Bookkeeper:
         # The request's own deadline has nothing to do with it, and may be over.
         patient = replace(call, deadline=asked + SETTLE_SECONDS, started=asked)
         with suppress(TandemError):
-            response = await self._tiers[attempt.target.tier].settle_usage(request, patient)
+            response = await self._ask(attempt.target.tier, request, patient)
             attempt.usage.input_tokens = max(attempt.usage.input_tokens, response.usage.input_tokens)
             attempt.usage.output_tokens = max(attempt.usage.output_tokens, response.usage.output_tokens)
             attempt.usage_settled = response.settled
@@ -105,6 +108,24 @@ class Bookkeeper:
             attempt.cost_nano_usd = price.cost_nano_usd(
                 attempt.usage.input_tokens, attempt.usage.output_tokens
             )
+
+    async def _ask(
+        self, tier: str, request: inference_pb2.SettleUsageRequest, patient: Call
+    ) -> inference_pb2.SettleUsageResponse:
+        """Ask until the service answers: it may be away for as long as it takes to start it again.
+
+        Raises:
+            TandemError: it does not answer in time, or does not know what is asked for.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return await self._tiers[tier].settle_usage(request, patient)
+            except (BackendUnavailable, Draining):
+                if patient.remaining() < pause:
+                    raise
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _write(self, ended: Ended) -> None:
         answer, call = ended.answer, ended.call

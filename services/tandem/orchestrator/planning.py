@@ -21,8 +21,6 @@ OUTCOMES: Final[Mapping[Cause, types_pb2.AttemptOutcome.ValueType]] = {
     "unavailable": types_pb2.ATTEMPT_OUTCOME_UNAVAILABLE,
     "overloaded": types_pb2.ATTEMPT_OUTCOME_OVERLOADED,
 }
-FUSE_MS: Final = 25.0
-"""Kept from the voices of an ensemble for the vote."""
 BYTES_PER_TOKEN: Final = 4
 """For the length of a prompt that nobody has estimated."""
 
@@ -108,6 +106,7 @@ class _Time:
         self._plan = plan
         self._live = live
         self._policy = policy.deadline
+        self._fuse_ms = policy.ensemble.fuse_ms
         self._prompt_tokens = prompt_tokens
         self._deadline = deadline
         self._usable_ms = plan.deadline_ms - plan.margin_ms
@@ -143,7 +142,7 @@ class _Time:
         """Reserve time for a short answer by the slowest of those who stand in when the first attempt hangs."""
         plan, stand_ins = self._plan, self._stand_ins(first)
         if plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
-            plan.reserve_ms = min(FUSE_MS, self._usable_ms / 2)
+            plan.reserve_ms = min(self._fuse_ms, self._usable_ms / 2)
             return
         if not stand_ins:
             return

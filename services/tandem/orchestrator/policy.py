@@ -97,6 +97,8 @@ class Ensemble(Section):
 
     targets: tuple[TargetName, ...] = Field(min_length=2, max_length=64)
     """2 to 64 voices, each `tier` or `tier/variant`; one named twice answers twice."""
+    fuse_ms: float = Field(default=100, gt=0)
+    """Longest wait for the vote in milliseconds, above 0; so much is kept from the voices at the end."""
 
 
 class Classifier(Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tandem.call import Call
+from tandem.clock import now
 from tandem.errors import TandemError
 from tandem.orchestrator.attempts import Attempts, Result
 from tandem.orchestrator.record import Record
@@ -13,12 +14,16 @@ from tandem.v1 import fusion_pb2, types_pb2
 
 
 class Vote:
-    """One vote; `outcome` is set after `run` when the voices were fused."""
+    """One vote; `outcome` is set after `run` when the voices were fused.
 
-    def __init__(self, attempts: Attempts, record: Record, fusion: Fusion) -> None:
+    Fusion has `fuse_ms` milliseconds: one that hangs does not hold up answers that are there.
+    """
+
+    def __init__(self, attempts: Attempts, record: Record, fusion: Fusion, fuse_ms: float) -> None:
         self._attempts = attempts
         self._record = record
         self._fusion = fusion
+        self._fuse_ms = fuse_ms
         self.outcome: types_pb2.Fusion | None = None
 
     async def run(self, plan: types_pb2.Plan, signals: types_pb2.Signals | None, call: Call) -> Result:
@@ -42,7 +47,8 @@ class Vote:
             first = voices[0]
             assert isinstance(first, TandemError)  # noqa: S101 - no voice is a result, and others were raised
             raise first
-        return await self._fuse(results, signals, call.until(call.deadline - plan.margin_ms / 1000.0))
+        end = min(call.deadline - plan.margin_ms / 1000.0, now() + self._fuse_ms / 1000.0)
+        return await self._fuse(results, signals, call.until(end))
 
     async def _fuse(self, results: list[Result], signals: types_pb2.Signals | None, call: Call) -> Result:
         request = fusion_pb2.FuseRequest(candidates=[_candidate(result) for result in results])

@@ -89,7 +89,8 @@ class Work:
         question = Question(self._request, plan, self.call, planned.prompt_tokens, gain)
         attempts = Attempts(question, self._shop.backends, self.record, buffered)
         if plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
-            vote = Vote(attempts, self.record, self._shop.services.fusion)
+            fuse_ms = self._shop.policy.ensemble.fuse_ms
+            vote = Vote(attempts, self.record, self._shop.services.fusion, fuse_ms)
             self._result = await vote.run(plan, self.signals, self.call)
             self._fusion = vote.outcome
             for event in deltas(self._result.text, self._result.reasoning):

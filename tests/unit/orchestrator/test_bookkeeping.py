@@ -82,6 +82,19 @@ async def test_what_cannot_be_settled_is_booked_as_it_arrived() -> None:
     assert (first.usage.output_tokens, first.usage_settled) == (4, False)
 
 
+async def test_a_service_that_is_away_is_asked_again() -> None:
+    world = World([text("a", tokens=4), BackendUnavailable("dead")])
+    world.r1.settle_failure = BackendUnavailable("connection refused")
+    await world.ask()
+    await asyncio.sleep(1.0)
+    assert world.ledger.entries == []
+    world.r1.settle_failure = None
+    await asyncio.sleep(2.0)
+    (entry,) = world.ledger.entries
+    assert entry.answer.attempts[0].usage_settled
+    assert len(world.r1.settlements) > 2
+
+
 async def test_a_client_that_leaves_is_booked_with_what_was_made_for_it() -> None:
     world = World([text("a", tokens=4), HANG])
     running = asyncio.create_task(world.ask(no_cache=True))

@@ -43,7 +43,7 @@ class Ensemble:
         backends = Backends({"r1": self.r1, "pro": self.pro}, CATALOGUE, live, RetryBudget(0.1), 2)
         what = Question(question(), self.plan, self.call, prompt_tokens=10)
         attempts = Attempts(what, backends, self.record, buffered=True)
-        self.vote = Vote(attempts, self.record, self.fusion)
+        self.vote = Vote(attempts, self.record, self.fusion, decides.ensemble.fuse_ms)
 
     async def run(self, found: types_pb2.Signals | None = None) -> Result:
         return await self.vote.run(self.plan, found, self.call)
@@ -138,6 +138,13 @@ async def test_a_winner_that_does_not_exist_is_a_broken_vote() -> None:
     assert (await ensemble.run()).text == "yes"
     assert ensemble.degradations() == ["FUSION"]
     assert ensemble.vote.outcome is None
+
+
+async def test_a_vote_that_hangs_is_not_waited_for() -> None:
+    ensemble = Ensemble(saying("yes"), saying("no"), asked=call(seconds=30))
+    ensemble.fusion.hangs = True
+    assert (await ensemble.run()).text == "yes"
+    assert 29.8 < ensemble.call.remaining() < 30
 
 
 async def test_a_vote_that_hangs_leaves_time_to_answer() -> None:
