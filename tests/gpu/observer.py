@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from types import TracebackType
 from typing import Final, Self
 
@@ -62,6 +63,11 @@ class Observer:
         """Return the limits of a model, each different from the one before."""
         found = [state.limit for _, state in self.changes[model]]
         return [limit for limit, before in zip(found, [0, *found], strict=False) if limit != before]
+
+    def growth_times(self, model: str) -> list[float]:
+        """Return when the limit of a model was seen to be higher than before, in seconds since the beginning."""
+        changes = self.changes[model]
+        return [seconds for (_, before), (seconds, after) in pairwise(changes) if after.limit > before.limit]
 
     def breakers(self, model: str) -> list[str]:
         """Return the states of a model's breaker, each different from the one before."""

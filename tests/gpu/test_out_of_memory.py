@@ -25,6 +25,8 @@ R1: Final = types_pb2.Target(tier="r1", variant="bf16")
 R1_INT8: Final = types_pb2.Target(tier="r1", variant="int8")
 OUT_OF_MEMORY: Final = types_pb2.DEGRADATION_REASON_OUT_OF_MEMORY
 BOOKED_SECONDS: Final = 10.0
+WINDOW_SECONDS: Final = 1.0
+"""The policy's overload.window_ms."""
 
 
 def story(words: int) -> str:
@@ -89,13 +91,21 @@ async def test_while_the_memory_is_full_int8_answers(episode: Episode) -> None:
     assert r1.story == [("r1", "OUT_OF_MEMORY"), ("r1-int8", "ANSWERED")]
 
 
-async def test_the_limit_of_what_ran_out_is_halved_and_comes_back_by_one(episode: Episode) -> None:
-    for model, most in (("pro/bf16", 8), ("r1/bf16", 32)):
-        limits = episode.observer.limits(model)
-        assert limits[:2] == [most, most // 2]
-        for before, after in pairwise(limits):
-            assert after in (before + 1, before // 2, (before + 1) // 2)
-    assert episode.observer.limits("pro/bf16")[-1] == 8
+async def test_the_limit_of_pro_is_halved_by_failures_and_grows_by_one_with_answers(episode: Episode) -> None:
+    limits = episode.observer.limits("pro/bf16")
+    lowest = limits.index(min(limits))
+    assert limits[:2] == [8, 4]
+    assert all(after == before // 2 for before, after in pairwise(limits[: lowest + 1]))
+    assert limits[lowest:] == list(range(limits[lowest], 8 + 1))
+    answered = sum(heard.story == [("pro", "ANSWERED")] for heard in episode.answers["recovering pro"])
+    assert answered >= len(limits[lowest:]) - 1
+    times = episode.observer.growth_times("pro/bf16")
+    assert all(after - before > 0.9 * WINDOW_SECONDS for before, after in pairwise(times))
+
+
+async def test_the_limit_of_a_model_that_is_not_asked_does_not_grow(episode: Episode) -> None:
+    """R1 failed twice, once with the first answers and once while there was no memory; nothing else came to it."""
+    assert episode.observer.limits("r1/bf16") == [32, 16, 8]
     assert episode.observer.limits("r1/int8") == [32]
 
 
