@@ -18,6 +18,7 @@ from tandem.orchestrator.policy import load_policy
 from tandem.orchestrator.servicer import SERVICE_NAME
 from tandem.orchestrator.work import Services
 from tandem.serving.clients import open_channel
+from tandem.serving.garbage import ignore_what_exists
 from tandem.serving.run import watch
 from tandem.serving.server import Listen
 
@@ -46,6 +47,7 @@ async def together(system: System) -> AsyncIterator[str]:
         listen = Listen(system.listen, system.drain_seconds)
         server = await stack.enter_async_context(serving(listen, services, catalogue, policy, stores))
         await server.start()
+        ignore_what_exists()
         check = tier_check(tiers, SERVICE_NAME)
         server.set_health(await check())
         monitor = asyncio.create_task(watch(server, check))

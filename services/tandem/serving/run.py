@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from tandem.serving.garbage import ignore_what_exists
 from tandem.serving.server import Server, stop_signal
 
 HEALTH_SECONDS: Final = 1.0
@@ -19,6 +20,7 @@ async def run(server: Server, health: HealthCheck) -> None:
     """Start the server, serve until SIGTERM or SIGINT, then drain."""
     async with stop_signal() as stop:
         await server.start()
+        ignore_what_exists()
         monitor = asyncio.create_task(watch(server, health))
         await stop.wait()
         monitor.cancel()
