@@ -107,8 +107,12 @@ class Edge:
 
     async def both_ways(self, **options: Any) -> None:
         # Writing to a call that the server has ended makes grpc.aio hide the status, so nothing is written.
-        async for _ in self.stub.BatchGenerate(_nothing(), **options):
-            pass
+        rpc = self.stub.BatchGenerate(_nothing(), **options)
+        try:
+            async for _ in rpc:
+                pass
+        finally:
+            rpc.cancel()
 
 
 async def _nothing() -> AsyncIterator[orchestrator_pb2.BatchGenerateRequest]:
