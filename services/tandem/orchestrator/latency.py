@@ -42,8 +42,11 @@ class LatencyModel:
         A longer prompt is never expected to be quicker than a shorter one, so what is known of shorter ones counts
         where longer ones are new.
         """
-        shorter = self._ttft[: bisect_left(PROMPT_TOKENS, prompt_tokens) + 1]
-        return max(quantiles.quantile(share) for quantiles in shorter)
+        last = bisect_left(PROMPT_TOKENS, prompt_tokens)
+        slowest = self._ttft[0].quantile(share)
+        for quantiles in self._ttft[1 : last + 1]:
+            slowest = max(slowest, quantiles.quantile(share))
+        return slowest
 
     def tpot_ms(self, share: float) -> float:
         """Return the time per token after the first, in milliseconds, that a share of the attempts keeps below."""

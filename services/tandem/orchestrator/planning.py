@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -79,9 +80,9 @@ class Planner:
         prompt_tokens = signals.context_tokens if signals else _estimated_tokens(request)
         time = _Time(plan, self._live, self._policy, prompt_tokens, call.deadline)
         time.refuse_if_too_short([v for name in route.allowed for v in self._variants(name)])
-        if quicker := time.quicker(targets[0]):
-            targets = [route.hurry(targets[0], quicker)]
-        time.divide(targets[0])
+        first = time.divide(targets[0])
+        if first != targets[0]:
+            targets = [route.hurry(targets[0], first)]
         plan.reasons.extend(route.reasons)
         sampling = choose(request.sampling, signals, self._policy)
         for target in targets:
@@ -113,47 +114,43 @@ class _Time:
 
     def refuse_if_too_short(self, models: Sequence[LiveModel]) -> None:
         """Refuse a deadline in which no model usually gives a token."""
-        needed_ms = min(self._shortest_ms(model) for model in models)
-        if self._usable_ms >= needed_ms:
+        if any(self._usable_ms >= self._shortest_ms(model) for model in models):
             return
-        total_ms, granted_ms = needed_ms + self._plan.margin_ms, self._plan.deadline_ms
+        total_ms = min(map(self._shortest_ms, models)) + self._plan.margin_ms
+        granted_ms = self._plan.deadline_ms
         raise DeadlineTooShort(
             f"the deadline leaves {granted_ms:.0f} ms, but the quickest answer needs {total_ms:.0f} ms; "
             f"grant at least {total_ms:.0f} ms",
             Details(metadata={"needed_ms": f"{total_ms:.0f}", "granted_ms": f"{granted_ms:.0f}"}),
         )
 
-    def quicker(self, first: types_pb2.Target) -> types_pb2.Target | None:
-        """Return who had better answer than a model whose allowance is likely to end before its first token.
+    def divide(self, first: types_pb2.Target) -> types_pb2.Target:
+        """Set the reserve; return who answers first.
 
-        None: the model has time enough, or nobody is quicker.
+        The reserve is for a short answer by the slowest of those who stand in when the first attempt hangs. Where it
+        leaves the first model less time than it is likely to need for its first token, a quicker one answers first.
         """
-        stand_ins = self._stand_ins(first)
-        if not stand_ins or self._plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
-            return None
-        needed_ms = self._surely_ms(self._live.of(first), 1)
-        reserve_ms = min(self._wanted_ms(stand_ins), self._usable_ms * self._policy.reserve_share)
-        if self._usable_ms - reserve_ms >= needed_ms:
-            return None
-        quick = (m.target for m in stand_ins if self._surely_ms(m, 1) < min(needed_ms, self._usable_ms))
-        return next(quick, None)
-
-    def divide(self, first: types_pb2.Target) -> None:
-        """Reserve time for a short answer by the slowest of those who stand in when the first attempt hangs."""
-        plan, stand_ins = self._plan, self._stand_ins(first)
+        plan = self._plan
         if plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
             plan.reserve_ms = min(self._fuse_ms, self._usable_ms / 2)
-            return
+            return first
+        stand_ins = self._stand_ins(first)
         if not stand_ins:
-            return
+            return first
+        wanted = self._policy.fallback_tokens
+        wanted_ms, slowest = max(
+            ((self._short_ms(m, wanted), m) for m in stand_ins), key=lambda pair: pair[0]
+        )
+        reserve_ms = min(wanted_ms, self._usable_ms * self._policy.reserve_share)
+        quicker = self._quicker(first, stand_ins, self._usable_ms - reserve_ms)
+        if quicker is not None:
+            return self.divide(quicker)
         # What would leave the first attempt no time for a token helps nobody.
-        spare_ms = max(0.0, self._usable_ms - self._shortest_ms(self._live.of(first)))
-        most_ms = min(self._usable_ms * self._policy.reserve_share, spare_ms)
-        plan.reserve_ms = min(self._wanted_ms(stand_ins), most_ms)
-        slowest = max(stand_ins, key=lambda model: self._short_ms(model, self._policy.fallback_tokens))
-        left_ms = plan.reserve_ms - self._short_ms(slowest, 0)
-        fitting = int(left_ms / slowest.latency.tpot_ms(P95) + 1e-6)
-        plan.fallback_tokens = max(0, min(self._policy.fallback_tokens, fitting))
+        plan.reserve_ms = min(reserve_ms, max(0.0, self._usable_ms - self._shortest_ms(self._live.of(first))))
+        # The time to the first token is part of what is wanted; what is missing is missing in tokens.
+        missing = (wanted_ms - plan.reserve_ms) / slowest.latency.tpot_ms(P95)
+        plan.fallback_tokens = max(0, wanted - math.ceil(missing - 1e-6))
+        return first
 
     def allow(self, target: types_pb2.Target, sampling: types_pb2.Sampling) -> None:
         """Plan an attempt with all of the time that is not kept for something else."""
@@ -173,15 +170,21 @@ class _Time:
         targets = [
             row.target
             for row in self._plan.fallbacks
-            if row.from_tier == first.tier
-            and row.on == types_pb2.ATTEMPT_OUTCOME_TIMEOUT
+            if row.on == types_pb2.ATTEMPT_OUTCOME_TIMEOUT
+            and row.from_tier == first.tier
             and row.target != first
         ]
         return [model for model in map(self._live.of, targets) if model.breaker.admits]
 
-    def _wanted_ms(self, stand_ins: Sequence[LiveModel]) -> float:
-        """Return the time in which each of them surely gives the short answer that the policy wants."""
-        return max(self._short_ms(model, self._policy.fallback_tokens) for model in stand_ins)
+    def _quicker(
+        self, first: types_pb2.Target, stand_ins: Sequence[LiveModel], allowance_ms: float
+    ) -> types_pb2.Target | None:
+        """Return who is quicker than a model that is likely to need longer than its allowance; None: nobody is."""
+        needed_ms = self._surely_ms(self._live.of(first), 1)
+        if allowance_ms >= needed_ms:
+            return None
+        within_ms = min(needed_ms, self._usable_ms)
+        return next((model.target for model in stand_ins if self._surely_ms(model, 1) < within_ms), None)
 
     def _shortest_ms(self, model: LiveModel) -> float:
         return model.latency.short_ms(0.5, self._prompt_tokens, 1)

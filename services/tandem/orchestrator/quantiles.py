@@ -13,6 +13,9 @@ LEAST: Final = 0.01
 """Smallest value told apart; in milliseconds, a hundredth of one."""
 HALF_LIFE: Final = 200.0
 """After so many further observations an observation counts half."""
+STALE: Final = 16
+STALE_SHARE: Final = 16
+"""A quantile is worked out anew after a sixteenth more observations, at most after `STALE`."""
 PRIOR_WEIGHT: Final = 4.0
 """How many observations the value that is assumed at first counts for."""
 
@@ -38,6 +41,7 @@ class Quantiles:
         self._weights[_bucket(prior)] = PRIOR_WEIGHT
         self._prior = prior
         self._known: dict[float, float] = {}
+        self._known_until = 0
 
     def observe(self, value: float) -> None:
         """Learn from one more value, 0 or above."""
@@ -45,7 +49,10 @@ class Quantiles:
         self._weight /= _FADE
         self._weights[_bucket(value)] += self._weight
         self._total += self._weight
-        self._known.clear()
+        if self.observations >= self._known_until:
+            self._known.clear()
+            # One of many observations changes little, and looking through all buckets takes its time.
+            self._known_until = self.observations + min(STALE, self.observations // STALE_SHARE)
         if self._weight > _RESCALE:
             self._rescale()
 
