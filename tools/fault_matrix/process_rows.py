@@ -1,0 +1,139 @@
+"""Faults of processes and of the network between them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+
+from fault_matrix.envoy import Trouble
+from fault_matrix.layout import Layout
+from fault_matrix.prompt_rows import DEADLINE_SECONDS, healthy
+from fault_matrix.question import Question, answer_text, ask, directive
+from fault_matrix.row import Row, Scene
+from tandem.v1 import types_pb2
+
+EARLY: Final = 0.1
+"""Share of the questions that have ended when the fault begins."""
+FROZEN_SECONDS: Final = 3.0
+UNHURRIED_MS: Final = 20.0
+"""Time per token that makes a load last longer than the fault."""
+DISTINCT: Final = 2
+"""Questions to the cache come so often."""
+CUT: Final = Trouble(cut_ms=400)
+SEPARATE: Final = Layout(separate=True)
+
+
+def _unhurried(number: int) -> Question:
+    tier = ("r1", "pro")[number // 2 % 2]
+    return ask(number, deadline_seconds=DEADLINE_SECONDS, tier=tier, tpot_ms=UNHURRIED_MS)
+
+
+def _routed(number: int) -> Question:
+    return ask(number, deadline_seconds=DEADLINE_SECONDS)
+
+
+def _for_pro(number: int) -> Question:
+    return ask(number, deadline_seconds=DEADLINE_SECONDS, tier="pro")
+
+
+def _ensemble(number: int) -> Question:
+    question = ask(number, deadline_seconds=DEADLINE_SECONDS, tokens=12)
+    return replace(question, strategy=types_pb2.STRATEGY_ENSEMBLE)
+
+
+def _repeated(number: int) -> Question:
+    """Return one of 150 questions, so that after these all answers have been given before."""
+    return replace(ask(number % 150, deadline_seconds=DEADLINE_SECONDS, tier="r1"), cached=True)
+
+
+def _send(tier: str, number: signal.Signals) -> Callable[[Scene], Awaitable[None]]:
+    async def disturb(scene: Scene) -> None:
+        await scene.load.until(EARLY)
+        scene.tritons.send(tier, number)
+
+    return disturb
+
+
+async def _freeze_pro(scene: Scene) -> None:
+    await scene.load.until(EARLY)
+    scene.tritons.send("pro", signal.SIGSTOP)
+    await asyncio.sleep(FROZEN_SECONDS)
+    scene.tritons.send("pro", signal.SIGCONT)
+
+
+def _kill(name: str, share: float = EARLY) -> Callable[[Scene], Awaitable[None]]:
+    async def disturb(scene: Scene) -> None:
+        await scene.load.until(share)
+        await scene.tandem.processes[name].kill()
+
+    return disturb
+
+
+async def _freeze_classifier(scene: Scene) -> None:
+    await scene.load.until(EARLY)
+    scene.tandem.processes["classifier"].send(signal.SIGSTOP)
+
+
+async def _cut_off_tritons(scene: Scene) -> None:
+    envoy = scene.tandem.envoy
+    if envoy is None:
+        return
+    await scene.load.until(EARLY)
+    await envoy.kill()
+    await scene.load.until(1.0)
+    # The engines are asked afterwards what the attempts took that were cut off.
+    await envoy.start()
+
+
+def _envoy(name: str, what: str, trouble: Trouble) -> Row:
+    layout = Layout(separate=True, envoy={"pro": trouble})
+    return Row(name, what, _for_pro, layout=layout)
+
+
+PROCESS_ROWS: Final = (
+    Row("frozen-pro", "Pro's Triton is stopped for 3 s", _unhurried, disturb=_freeze_pro),
+    Row("killed-pro", "Pro's Triton is killed and started again", _unhurried, disturb=_send("pro", signal.SIGKILL)),
+    Row("killed-r1", "R1's Triton is killed and started again", _unhurried, disturb=_send("r1", signal.SIGKILL)),
+    Row(
+        "dead-both",
+        "no Triton can be reached until all questions are answered",
+        healthy,
+        healthy_tier=False,
+        layout=Layout(envoy={"triton r1": Trouble(), "triton pro": Trouble()}),
+        disturb=_cut_off_tritons,
+    ),
+    Row(
+        "reset-triton",
+        "every connection to Pro's Triton is cut after 0.4 s",
+        _for_pro,
+        layout=Layout(envoy={"triton pro": CUT}),
+    ),
+    Row("classifier-dead", "the classifier is killed", _routed, layout=SEPARATE, disturb=_kill("classifier")),
+    Row("classifier-frozen", "the classifier is stopped", _routed, layout=SEPARATE, disturb=_freeze_classifier),
+    Row(
+        "classifier-slow",
+        "Envoy delays every question to the classifier by 1 s",
+        _routed,
+        layout=Layout(separate=True, envoy={"classifier": Trouble(delay_ms=1000, delay_percent=100)}),
+    ),
+    Row(
+        "classifier-wrong",
+        "the classifier says what cannot be: NaN, infinity, nothing",
+        _routed,
+        layout=Layout(separate=True, nonsense=True),
+    ),
+    Row("fusion-dead", "fusion is killed; every question asks an ensemble", _ensemble, 8, layout=SEPARATE, disturb=_kill("fusion")),
+    Row(
+        "cache-dead",
+        "the Valkey of all replicas is killed while it answers",
+        _repeated,
+        layout=Layout(separate=True, valkey=True),
+        disturb=_kill("valkey", 0.6),
+    ),
+    _envoy("envoy-delay", "Envoy delays half of the calls to pro-inference by 0.8 s", Trouble(800, 50)),
+    _envoy("envoy-abort", "Envoy refuses half of the calls to pro-inference", Trouble(abort_percent=50)),
+    _envoy("envoy-reset", "Envoy cuts every connection to pro-inference after 0.4 s", CUT),
+)
