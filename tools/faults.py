@@ -27,11 +27,12 @@ from collections.abc import Sequence
 from typing import Final, get_args
 
 from fault_matrix.layout import Mode
-from fault_matrix.matrix import Result, Target, run_in_own_world, run_on_target
+from fault_matrix.matrix import Target, run_in_own_world, run_on_target
 from fault_matrix.process import StartFailed
 from fault_matrix.process_rows import PROCESS_ROWS
 from fault_matrix.prompt_rows import PROMPT_ROWS
-from fault_matrix.report import as_object, as_table, broken
+from fault_matrix.report import as_object, as_table
+from fault_matrix.result import Result
 from fault_matrix.row import Row
 from tandem.embedded.errors import EmbeddedError
 from tandem.embedded.system import wait_healthy
@@ -67,15 +68,23 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         "error, while nobody else uses the target",
     )
     parser.add_argument(
-        "--requests", type=int, metavar="N", default=REQUESTS, help="requests of a row (default %(default)s; burst: 5/4)"
+        "--requests",
+        type=int,
+        metavar="N",
+        default=REQUESTS,
+        help="requests of a row (default %(default)s); burst puts a quarter more",
     )
     parser.add_argument(
-        "--only", nargs="+", metavar="ROW", choices=[row.name for row in ROWS], help="these rows, named as below"
+        "--only",
+        nargs="+",
+        metavar="ROW",
+        choices=[row.name for row in ROWS],
+        help="these rows, named as below",
     )
     parser.add_argument(
         "--mode",
         choices=get_args(Mode),
-        help="how Tandem runs where the row leaves it open: all in one process (default), or a process for each service",
+        help="how Tandem runs where a row leaves it open: in one process (default), or a process for each service",
     )
     parser.add_argument("--json", action="store_true", help="print one object in place of the table")
     options = parser.parse_args(words)
@@ -94,7 +103,7 @@ async def run(options: argparse.Namespace) -> tuple[list[Result], list[Row]]:
     """Do what the command line says; return the results and the rows that were left out."""
     rows = [row for row in ROWS if not options.only or row.name in options.only]
     if not options.target:
-        mode = options.mode or "embedded"
+        mode: Mode = options.mode or "embedded"
         return await run_in_own_world(mode, rows, options.requests, say), []
     if not await wait_healthy(options.target, ("",), REACH_SECONDS):
         raise StartFailed(f"{options.target} is not healthy; name the address of a running orchestrator")
@@ -107,9 +116,12 @@ async def run(options: argparse.Namespace) -> tuple[list[Result], list[Row]]:
 def tell_problems(results: Sequence[Result]) -> None:
     """Tell people what went wrong in rows that break a bar."""
     for result in results:
-        if broken(result):
-            for problem in [*result.tally.problems, *result.books.words]:
-                say(f"{result.row.name}: {problem}")
+        if not result.broken:
+            continue
+        for problem in [*result.tally.problems, *result.books.words]:
+            say(f"{result.row.name}: {problem}")
+        if result.folder:
+            say(f"{result.row.name}: logs and ledger are in {result.folder}")
 
 
 def main() -> int:
@@ -122,7 +134,7 @@ def main() -> int:
         return 2
     tell_problems(results)
     print(json.dumps(as_object(results, skipped), indent=2) if options.json else as_table(results, skipped))
-    return 1 if any(map(broken, results)) else 0
+    return 1 if any(result.broken for result in results) else 0
 
 
 if __name__ == "__main__":

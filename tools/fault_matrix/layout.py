@@ -18,7 +18,7 @@ class Layout:
     separate: bool = False
     """Whether the row needs every service in a process of its own, whatever was asked for."""
     envoy: Mapping[str, Trouble] = field(default_factory=dict)
-    """Where an Envoy stands in the way: `classifier`, `r1` and `pro` (the inference services), `triton r1`, `triton pro`."""
+    """What an Envoy does before `classifier`, `r1` and `pro` (the inference services), `triton r1` and `triton pro`."""
     valkey: bool = False
     """Whether answers are shared in a Valkey."""
     nonsense: bool = False

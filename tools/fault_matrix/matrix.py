@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from fault_matrix.books import Bookkeeping, Books
-from fault_matrix.checker import Tally
+from fault_matrix.books import Bookkeeping
 from fault_matrix.client import AskingClient
 from fault_matrix.layout import Mode
 from fault_matrix.load import Load
+from fault_matrix.result import Result
 from fault_matrix.row import Row, Scene
-from fault_matrix.tandem_system import Tandem, tandem_of
+from fault_matrix.tandem_system import tandem_of
 from fault_matrix.tritons import Tritons, simulated_tritons
 from tandem.serving.clients import open_channel
 
 Say = Callable[[str], None]
 DISTURBED_SECONDS: Final = 60.0
 """So long may a disturbance last."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a row gave."""
-
-    row: Row
-    tally: Tally
-    books: Books
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +66,18 @@ async def run_in_own_world(mode: Mode, rows: Sequence[Row], count: int, say: Say
 
 
 async def _run_row(mode: Mode, row: Row, count: int, tritons: Tritons) -> Result:
-    with tempfile.TemporaryDirectory(prefix="tandem-faults-") as folder:
-        async with tandem_of(row.layout, mode, tritons.addresses, Path(folder)) as tandem:
-            bookkeeping = Bookkeeping(tandem.ledger, tritons.metrics_urls)
-            load = _load(row, count)
-            await bookkeeping.open()
-            async with _disturbed(row, Scene(tandem, tritons, load)):
-                await _put(load, tandem.address)
-            return await _closed(row, load, bookkeeping)
+    folder = Path(tempfile.mkdtemp(prefix=f"tandem-{row.name}-"))
+    async with tandem_of(row.layout, mode, tritons.addresses, folder) as tandem:
+        bookkeeping = Bookkeeping(tandem.ledger, tritons.metrics_urls)
+        load = _load(row, count)
+        await bookkeeping.open()
+        async with _disturbed(row, Scene(tandem, tritons, load)):
+            await _put(load, tandem.address)
+        result = await _closed(row, load, bookkeeping)
+    if result.broken:
+        return replace(result, folder=folder)
+    shutil.rmtree(folder)
+    return result
 
 
 def _load(row: Row, count: int) -> Load:

@@ -11,7 +11,7 @@ from typing import Final
 from fault_matrix.envoy import Trouble
 from fault_matrix.layout import Layout
 from fault_matrix.prompt_rows import DEADLINE_SECONDS, healthy
-from fault_matrix.question import Question, answer_text, ask, directive
+from fault_matrix.question import Question, ask
 from fault_matrix.row import Row, Scene
 from tandem.v1 import types_pb2
 
@@ -20,8 +20,8 @@ EARLY: Final = 0.1
 FROZEN_SECONDS: Final = 3.0
 UNHURRIED_MS: Final = 20.0
 """Time per token that makes a load last longer than the fault."""
-DISTINCT: Final = 2
-"""Questions to the cache come so often."""
+DISTINCT: Final = 150
+"""Questions to the cache, after which all have been answered before."""
 CUT: Final = Trouble(cut_ms=400)
 SEPARATE: Final = Layout(separate=True)
 
@@ -45,23 +45,25 @@ def _ensemble(number: int) -> Question:
 
 
 def _repeated(number: int) -> Question:
-    """Return one of 150 questions, so that after these all answers have been given before."""
-    return replace(ask(number % 150, deadline_seconds=DEADLINE_SECONDS, tier="r1"), cached=True)
+    return replace(ask(number % DISTINCT, deadline_seconds=DEADLINE_SECONDS, tier="r1"), cached=True)
 
 
-def _send(tier: str, number: signal.Signals) -> Callable[[Scene], Awaitable[None]]:
+def _kill_triton(tier: str) -> Callable[[Scene], Awaitable[None]]:
     async def disturb(scene: Scene) -> None:
         await scene.load.until(EARLY)
-        scene.tritons.send(tier, number)
+        scene.tritons.send(tier, signal.SIGKILL)
 
     return disturb
 
 
-async def _freeze_pro(scene: Scene) -> None:
-    await scene.load.until(EARLY)
-    scene.tritons.send("pro", signal.SIGSTOP)
-    await asyncio.sleep(FROZEN_SECONDS)
-    scene.tritons.send("pro", signal.SIGCONT)
+def _freeze(tier: str) -> Callable[[Scene], Awaitable[None]]:
+    async def disturb(scene: Scene) -> None:
+        await scene.load.until(EARLY)
+        scene.tritons.send(tier, signal.SIGSTOP)
+        await asyncio.sleep(FROZEN_SECONDS)
+        scene.tritons.send(tier, signal.SIGCONT)
+
+    return disturb
 
 
 def _kill(name: str, share: float = EARLY) -> Callable[[Scene], Awaitable[None]]:
@@ -78,14 +80,11 @@ async def _freeze_classifier(scene: Scene) -> None:
 
 
 async def _cut_off_tritons(scene: Scene) -> None:
-    envoy = scene.tandem.envoy
-    if envoy is None:
-        return
     await scene.load.until(EARLY)
-    await envoy.kill()
+    await scene.tandem.envoy.kill()
     await scene.load.until(1.0)
     # The engines are asked afterwards what the attempts took that were cut off.
-    await envoy.start()
+    await scene.tandem.envoy.start()
 
 
 def _envoy(name: str, what: str, trouble: Trouble) -> Row:
@@ -94,9 +93,20 @@ def _envoy(name: str, what: str, trouble: Trouble) -> Row:
 
 
 PROCESS_ROWS: Final = (
-    Row("frozen-pro", "Pro's Triton is stopped for 3 s", _unhurried, disturb=_freeze_pro),
-    Row("killed-pro", "Pro's Triton is killed and started again", _unhurried, disturb=_send("pro", signal.SIGKILL)),
-    Row("killed-r1", "R1's Triton is killed and started again", _unhurried, disturb=_send("r1", signal.SIGKILL)),
+    Row("frozen-pro", "Pro's Triton is stopped for 3 s", _unhurried, disturb=_freeze("pro")),
+    Row("frozen-r1", "R1's Triton is stopped for 3 s", _unhurried, disturb=_freeze("r1")),
+    Row(
+        "killed-pro",
+        "Pro's Triton is killed and started again",
+        _unhurried,
+        disturb=_kill_triton("pro"),
+    ),
+    Row(
+        "killed-r1",
+        "R1's Triton is killed and started again",
+        _unhurried,
+        disturb=_kill_triton("r1"),
+    ),
     Row(
         "dead-both",
         "no Triton can be reached until all questions are answered",
@@ -112,7 +122,9 @@ PROCESS_ROWS: Final = (
         layout=Layout(envoy={"triton pro": CUT}),
     ),
     Row("classifier-dead", "the classifier is killed", _routed, layout=SEPARATE, disturb=_kill("classifier")),
-    Row("classifier-frozen", "the classifier is stopped", _routed, layout=SEPARATE, disturb=_freeze_classifier),
+    Row(
+        "classifier-frozen", "the classifier is stopped", _routed, layout=SEPARATE, disturb=_freeze_classifier
+    ),
     Row(
         "classifier-slow",
         "Envoy delays every question to the classifier by 1 s",
@@ -125,7 +137,14 @@ PROCESS_ROWS: Final = (
         _routed,
         layout=Layout(separate=True, nonsense=True),
     ),
-    Row("fusion-dead", "fusion is killed; every question asks an ensemble", _ensemble, 8, layout=SEPARATE, disturb=_kill("fusion")),
+    Row(
+        "fusion-dead",
+        "fusion is killed; every question asks an ensemble",
+        _ensemble,
+        8,
+        layout=SEPARATE,
+        disturb=_kill("fusion"),
+    ),
     Row(
         "cache-dead",
         "the Valkey of all replicas is killed while it answers",

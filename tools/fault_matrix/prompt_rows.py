@@ -61,9 +61,7 @@ def _burst(number: int) -> Question:
 
 
 def _leaving(number: int) -> Question:
-    question = ask(
-        number, deadline_seconds=DEADLINE_SECONDS, tier=TIERS[number // 2 % 3], tokens=LONG
-    )
+    question = ask(number, deadline_seconds=DEADLINE_SECONDS, tier=TIERS[number // 2 % 3], tokens=LONG)
     return replace(question, patience=Patience.LEAVES) if number // 2 % 2 else question
 
 
@@ -80,10 +78,14 @@ PROMPT_ROWS: Final = (
     _sick("hang-pro", "pro", "Pro never gives a first token", fault="hang"),
     _sick("hang-r1", "r1", "R1 never gives a first token", fault="hang"),
     _sick("stall-pro", "pro", "Pro falls silent in the midst of every answer", fault="stall", at=MIDST),
-    _sick("slow-pro", "pro", "Pro takes twenty times as long for a token from the tenth on", fault="slow", at=MIDST),
+    _sick(
+        "slow-pro", "pro", "Pro takes twenty times as long for a token from the second on", fault="slow", at=2
+    ),
     _sick("oom-pro", "pro", "Pro is out of memory before the first token", fault="oom"),
     _sick("oom-r1", "r1", "R1 is out of memory before the first token", fault="oom"),
-    _sick("oom-midst-pro", "pro", "Pro runs out of memory in the midst of every answer", fault="oom", at=MIDST),
+    _sick(
+        "oom-midst-pro", "pro", "Pro runs out of memory in the midst of every answer", fault="oom", at=MIDST
+    ),
     Row("garbage-pro", "Pro sends tensors that cannot be read, at once or in the midst", _garbage),
     Row("crash-pro", "one question in a hundred ends the process of Pro's model", _crash),
     Row("hang-both", "no tier ever gives a token", _hopeless, healthy_tier=False),

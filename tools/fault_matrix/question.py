@@ -50,7 +50,7 @@ def directive(model: str = "", /, **settings: object) -> str:
 
 
 def answer_text(number: int, tokens: int = TOKENS) -> str:
-    """Return an answer of so many of the simulator's tokens, with what is hard at a seam: blanks and wide characters."""
+    """Return an answer of so many of the simulator's tokens, with blanks and wide characters, hard at a seam."""
     return "".join(islice(_words(number), tokens))
 
 

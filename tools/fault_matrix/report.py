@@ -1,16 +1,13 @@
-"""The figures of a run, for programs and for people, and which bars they break."""
+"""The figures of a run, for programs and for people."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from fault_matrix.matrix import Result
+from fault_matrix.result import Result
 from fault_matrix.row import Row
 
-LEAST_IN_TIME: Final = 0.999
-MOST_AMPLIFICATION: Final = 1.1
-MOST_LEDGER_ERROR: Final = 0.001
 _COLUMNS: Final = (
     ("sent", "sent"),
     ("in_time", "in time"),
@@ -39,23 +36,8 @@ def figures(result: Result) -> dict[str, Any]:
         "byte_errors": tally.byte_errors,
         "amplification": books.amplification,
         "ledger_error": books.ledger_error,
-        "broken": broken(result),
+        "broken": result.broken,
     }
-
-
-def broken(result: Result) -> list[str]:
-    """Return the bars that a row breaks."""
-    tally, books = result.tally, result.books
-    amplified = books.amplification is not None and books.amplification > MOST_AMPLIFICATION
-    bars: Mapping[str, bool] = {
-        "in_time": result.row.healthy_tier and tally.in_time < LEAST_IN_TIME * tally.waited,
-        "late": tally.late > 0,
-        "lost": tally.lost > 0,
-        "byte_errors": tally.byte_errors > 0,
-        "amplification": amplified,
-        "ledger_error": books.ledger_error is not None and books.ledger_error > MOST_LEDGER_ERROR,
-    }
-    return [bar for bar, breaks in bars.items() if breaks]
 
 
 def in_time_share(results: Iterable[Result]) -> float | None:

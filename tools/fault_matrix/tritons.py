@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from tandem.embedded.triton import TritonProcess, TritonState
 SIMULATOR: Final = Path(__file__).resolve().parents[2] / "tests" / "triton"
 MODELS: Final[Mapping[str, tuple[str, ...]]] = {"r1": ("r1", "r1-int8"), "pro": ("pro",)}
 HEAL_SECONDS: Final = 60.0
+POLL_SECONDS: Final = 0.1
 NOTICE_SECONDS: Final = 0.6
 """What its keeper needs to notice that something of it died."""
 
@@ -57,14 +59,13 @@ class Tritons:
         """
         for tier in self._by_tier:
             self.send(tier, signal.SIGCONT)
-        try:
-            async with asyncio.timeout(HEAL_SECONDS):
-                await asyncio.sleep(NOTICE_SECONDS)
-                while not all(_well(triton) for triton in self._by_tier.values()):
-                    await asyncio.sleep(0.1)
-        except TimeoutError:
-            details = "; ".join(f"{tier}: {triton.status}" for tier, triton in self._by_tier.items())
-            raise StartFailed(f"a Triton did not become well again within {HEAL_SECONDS:.0f} s: {details}") from None
+        end = time.monotonic() + HEAL_SECONDS
+        await asyncio.sleep(NOTICE_SECONDS)
+        while not all(_well(triton) for triton in self._by_tier.values()):
+            if time.monotonic() > end:
+                details = "; ".join(f"{tier}: {triton.status}" for tier, triton in self._by_tier.items())
+                raise StartFailed(f"a Triton is not well again after {HEAL_SECONDS:.0f} s: {details}")
+            await asyncio.sleep(POLL_SECONDS)
 
 
 def _well(triton: TritonProcess) -> bool:
