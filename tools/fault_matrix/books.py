@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from tandem.ledger.checking import Counts, compare, fetch_counts
+from tandem.ledger.checking import Counts, MetricsUnreadable, compare, fetch_counts
 from tandem.ledger.queries import ModelTokens, Which, tokens_by_model
 from tandem.ledger.schema import reading
 from tandem.ledger.tables import attempts, requests
@@ -65,32 +65,33 @@ class Bookkeeping:
             self._before = await self._counts()
 
     async def settled(self, at_least: int) -> Books:
-        """Return what the books say once they have so many requests and agree, or as they are when they do not."""
+        """Return what the books say once they have so many requests and agree, or as they are when they do not.
+
+        Raises:
+            LedgerUnusable: the ledger cannot be read.
+            MetricsUnreadable: an engine's counters cannot be read, also after the time that a restart takes.
+        """
         if not self._ledger:
             return Books()
         end = time.monotonic() + SETTLE_SECONDS
         while True:
             await asyncio.sleep(POLL_SECONDS)
             entries = await asyncio.to_thread(self._entries)
-            books = await self._compare(entries)
+            try:
+                books = await self._compare(entries)
+            except MetricsUnreadable:
+                # A Triton that was killed is not back yet.
+                if time.monotonic() > end:
+                    raise
+                continue
             if (entries.requests >= at_least and not books.words) or time.monotonic() > end:
                 return books
 
     async def _compare(self, entries: Entries) -> Books:
-        amplification = entries.attempts / entries.requests if entries.requests else 0.0
         if not self._metrics_urls:
-            return Books(amplification)
+            return compared(entries, None)
         counts = await self._counts()
-        grown = {key: count - self._before.get(key, 0) for key, count in counts.items()}
-        compared = compare(entries.tokens, grown)
-        difference = sum(abs(each.ledger - each.engine) for each in compared)
-        words = [
-            f"{each.model}: the ledger has {each.ledger} {each.kind} tokens, the engine counted {each.engine}"
-            f" ({each.unsettled_attempts} attempts unsettled)"
-            for each in compared
-            if each.ledger != each.engine
-        ]
-        return Books(amplification, difference / max(1, sum(grown.values())), words)
+        return compared(entries, {key: count - self._before.get(key, 0) for key, count in counts.items()})
 
     async def _counts(self) -> Counts:
         return await asyncio.to_thread(fetch_counts, self._metrics_urls)
@@ -98,6 +99,21 @@ class Bookkeeping:
     def _entries(self) -> Entries:
         with reading(self._ledger) as connection:
             return read_entries(connection, self._which)
+
+
+def compared(entries: Entries, grown: Counts | None) -> Books:
+    """Return what the books say, given by how much the engines' counters have grown; None: nobody knows."""
+    amplification = entries.attempts / entries.requests if entries.requests else 0.0
+    if grown is None:
+        return Books(amplification)
+    differing = [each for each in compare(entries.tokens, grown) if each.ledger != each.engine]
+    words = [
+        f"{each.model}: the ledger has {each.ledger} {each.kind} tokens, the engine counted {each.engine} "
+        f"({each.unsettled_attempts} attempts unsettled)"
+        for each in differing
+    ]
+    difference = sum(abs(each.ledger - each.engine) for each in differing)
+    return Books(amplification, difference / max(1, sum(grown.values())), words)
 
 
 def read_entries(connection: Connection, which: Which) -> Entries:
