@@ -23,12 +23,23 @@ class StartFailed(Exception):
 
 
 class Process:
-    """A running program."""
+    """A running program.
 
-    def __init__(self, name: str, child: asyncio.subprocess.Process, log: Path) -> None:
+    Args:
+        name: for messages, and of its log.
+        command: program and arguments.
+        log: where everything goes that it prints.
+        environment: variables beside those of this process.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str | Path], log: Path, environment: Mapping[str, str]
+    ) -> None:
         self.name = name
-        self._child = child
+        self._command = command
         self._log = log
+        self._environment = environment
+        self._child: asyncio.subprocess.Process
 
     @classmethod
     async def start(
@@ -38,18 +49,22 @@ class Process:
         folder: Path,
         environment: Mapping[str, str] = {},
     ) -> Self:
-        """Start a program; what it prints goes to a file in `folder`."""
-        log = folder / f"{name}.log"
-        with log.open("ab") as out:
-            child = await asyncio.create_subprocess_exec(
-                *command,
-                env={**os.environ, **environment},
+        """Start a program; its log goes to `folder`."""
+        process = cls(name, command, folder / f"{name}.log", environment)
+        await process.start_again()
+        return process
+
+    async def start_again(self) -> None:
+        """Start it anew after its end."""
+        with self._log.open("ab") as out:
+            self._child = await asyncio.create_subprocess_exec(
+                *self._command,
+                env={**os.environ, **self._environment},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
             )
-        return cls(name, child, log)
 
     @property
     def running(self) -> bool:

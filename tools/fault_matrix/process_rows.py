@@ -18,6 +18,8 @@ from tandem.v1 import types_pb2
 EARLY: Final = 0.1
 """Share of the questions that have ended when the fault begins."""
 FROZEN_SECONDS: Final = 3.0
+RESTART_SECONDS: Final = 1.0
+"""When a service is started again, as `tandem up --separate` does."""
 UNHURRIED_MS: Final = 20.0
 """Time per token that makes a load last longer than the fault."""
 DISTINCT: Final = 150
@@ -54,6 +56,14 @@ def _kill_triton(tier: str) -> Callable[[Scene], Awaitable[None]]:
         scene.tritons.send(tier, signal.SIGKILL)
 
     return disturb
+
+
+async def _crash_inference(scene: Scene) -> None:
+    await scene.load.until(EARLY)
+    process = scene.tandem.processes["inference pro"]
+    await process.kill()
+    await asyncio.sleep(RESTART_SECONDS)
+    await process.start_again()
 
 
 def _freeze(tier: str) -> Callable[[Scene], Awaitable[None]]:
@@ -120,6 +130,13 @@ PROCESS_ROWS: Final = (
         "every connection to Pro's Triton is cut after 0.4 s",
         _for_pro,
         layout=Layout(envoy={"triton pro": CUT}),
+    ),
+    Row(
+        "inference-dead",
+        "pro-inference is killed, and started again after 1 s",
+        _unhurried,
+        layout=SEPARATE,
+        disturb=_crash_inference,
     ),
     Row("classifier-dead", "the classifier is killed", _routed, layout=SEPARATE, disturb=_kill("classifier")),
     Row(

@@ -9,6 +9,8 @@ from fault_matrix.question import Patience, Question, answer_text, ask, directiv
 from fault_matrix.row import Row
 
 DEADLINE_SECONDS: Final = 2.0
+HURRIED_SECONDS: Final = 0.6
+"""So little time that the fallback is limited by what is left of it, before a tier counts as hung."""
 MIDST: Final = 10
 """Tokens that an answer has when it breaks off."""
 GARBAGE: Final = ("utf8", "dtype", "shape")
@@ -38,6 +40,16 @@ def _sick(name: str, tier: str, what: str, **settings: object) -> Row:
         return ask(number, directive(tier, **settings), deadline_seconds=DEADLINE_SECONDS, tier=tier)
 
     return Row(name, what, put)
+
+
+def _hurried(number: int) -> Question:
+    return ask(number, directive("pro", fault="hang"), deadline_seconds=HURRIED_SECONDS, tier="pro", tokens=8)
+
+
+def _sick_burst(number: int) -> Question:
+    return ask(
+        number, directive("pro", fault="hang"), deadline_seconds=BURST_SECONDS, tier=TIERS[number // 2 % 3]
+    )
 
 
 def _garbage(number: int) -> Question:
@@ -76,6 +88,7 @@ def _deaf(number: int) -> Question:
 PROMPT_ROWS: Final = (
     Row("healthy", "nothing is wrong", healthy),
     _sick("hang-pro", "pro", "Pro never gives a first token", fault="hang"),
+    Row("hurry-pro", "Pro hangs, and clients grant little time", _hurried),
     _sick("hang-r1", "r1", "R1 never gives a first token", fault="hang"),
     _sick("stall-pro", "pro", "Pro falls silent in the midst of every answer", fault="stall", at=MIDST),
     _sick(
@@ -90,6 +103,7 @@ PROMPT_ROWS: Final = (
     Row("crash-pro", "one question in a hundred ends the process of Pro's model", _crash),
     Row("hang-both", "no tier ever gives a token", _hopeless, healthy_tier=False),
     Row("burst", "ten times the capacity at once", _burst, at_once=BURST, share=1.25),
+    Row("burst-hang-pro", "the same while Pro hangs", _sick_burst, at_once=BURST, share=1.25),
     Row("leaving", "half of the clients go away in the midst of their answers", _leaving),
     Row("deaf", "eight clients do not read their long answers", _deaf, at_once=16 + DEAF),
 )
