@@ -18,6 +18,8 @@ from tandem.v1 import types_pb2
 EARLY: Final = 0.1
 """Share of the questions that have ended when the fault begins."""
 FROZEN_SECONDS: Final = 3.0
+FEW: Final = 0.2
+"""Share of the questions where each takes all of its time."""
 RESTART_SECONDS: Final = 1.0
 """When a service is started again, as `tandem up --separate` does."""
 UNHURRIED_MS: Final = 20.0
@@ -66,7 +68,7 @@ async def _crash_inference(scene: Scene) -> None:
     await process.start_again()
 
 
-def _freeze(tier: str) -> Callable[[Scene], Awaitable[None]]:
+def _freeze_triton(tier: str) -> Callable[[Scene], Awaitable[None]]:
     async def disturb(scene: Scene) -> None:
         await scene.load.until(EARLY)
         scene.tritons.send(tier, signal.SIGSTOP)
@@ -84,9 +86,12 @@ def _kill(name: str, share: float = EARLY) -> Callable[[Scene], Awaitable[None]]
     return disturb
 
 
-async def _freeze_classifier(scene: Scene) -> None:
-    await scene.load.until(EARLY)
-    scene.tandem.processes["classifier"].send(signal.SIGSTOP)
+def _freeze(name: str, share: float = EARLY) -> Callable[[Scene], Awaitable[None]]:
+    async def disturb(scene: Scene) -> None:
+        await scene.load.until(share)
+        scene.tandem.processes[name].send(signal.SIGSTOP)
+
+    return disturb
 
 
 async def _cut_off_tritons(scene: Scene) -> None:
@@ -103,8 +108,8 @@ def _envoy(name: str, what: str, trouble: Trouble) -> Row:
 
 
 PROCESS_ROWS: Final = (
-    Row("frozen-pro", "Pro's Triton is stopped for 3 s", _unhurried, disturb=_freeze("pro")),
-    Row("frozen-r1", "R1's Triton is stopped for 3 s", _unhurried, disturb=_freeze("r1")),
+    Row("frozen-pro", "Pro's Triton is stopped for 3 s", _unhurried, disturb=_freeze_triton("pro")),
+    Row("frozen-r1", "R1's Triton is stopped for 3 s", _unhurried, disturb=_freeze_triton("r1")),
     Row(
         "killed-pro",
         "Pro's Triton is killed and started again",
@@ -140,7 +145,11 @@ PROCESS_ROWS: Final = (
     ),
     Row("classifier-dead", "the classifier is killed", _routed, layout=SEPARATE, disturb=_kill("classifier")),
     Row(
-        "classifier-frozen", "the classifier is stopped", _routed, layout=SEPARATE, disturb=_freeze_classifier
+        "classifier-frozen",
+        "the classifier is stopped",
+        _routed,
+        layout=SEPARATE,
+        disturb=_freeze("classifier"),
     ),
     Row(
         "classifier-slow",
@@ -163,11 +172,26 @@ PROCESS_ROWS: Final = (
         disturb=_kill("fusion"),
     ),
     Row(
+        "fusion-frozen",
+        "fusion is stopped; every question asks an ensemble",
+        _ensemble,
+        share=FEW,
+        layout=SEPARATE,
+        disturb=_freeze("fusion"),
+    ),
+    Row(
         "cache-dead",
         "the Valkey of all replicas is killed while it answers",
         _repeated,
         layout=Layout(separate=True, valkey=True),
         disturb=_kill("valkey", 0.6),
+    ),
+    Row(
+        "cache-frozen",
+        "the Valkey of all replicas is stopped while it answers",
+        _repeated,
+        layout=Layout(separate=True, valkey=True),
+        disturb=_freeze("valkey", 0.6),
     ),
     _envoy("envoy-delay", "Envoy delays half of the calls to pro-inference by 0.8 s", Trouble(800, 50)),
     _envoy("envoy-abort", "Envoy refuses half of the calls to pro-inference", Trouble(abort_percent=50)),

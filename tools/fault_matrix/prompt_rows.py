@@ -7,6 +7,7 @@ from typing import Final
 
 from fault_matrix.question import Patience, Question, answer_text, ask, directive
 from fault_matrix.row import Row
+from tandem.v1 import types_pb2
 
 DEADLINE_SECONDS: Final = 2.0
 HURRIED_SECONDS: Final = 0.6
@@ -50,6 +51,11 @@ def _sick_burst(number: int) -> Question:
     return ask(
         number, directive("pro", fault="hang"), deadline_seconds=BURST_SECONDS, tier=TIERS[number // 2 % 3]
     )
+
+
+def _sick_ensemble(number: int) -> Question:
+    question = ask(number, directive("pro", fault="hang"), deadline_seconds=DEADLINE_SECONDS, tokens=12)
+    return replace(question, strategy=types_pb2.STRATEGY_ENSEMBLE)
 
 
 def _garbage(number: int) -> Question:
@@ -104,6 +110,12 @@ PROMPT_ROWS: Final = (
     Row("hang-both", "no tier ever gives a token", _hopeless, healthy_tier=False),
     Row("burst", "ten times the capacity at once", _burst, at_once=BURST, share=1.25),
     Row("burst-hang-pro", "the same while Pro hangs", _sick_burst, at_once=BURST, share=1.25),
+    Row(
+        "ensemble-hang-pro",
+        "every question asks an ensemble in which Pro never gives a token",
+        _sick_ensemble,
+        at_once=8,
+    ),
     Row("leaving", "half of the clients go away in the midst of their answers", _leaving),
     Row("deaf", "eight clients do not read their long answers", _deaf, at_once=16 + DEAF),
 )
