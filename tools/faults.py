@@ -118,7 +118,7 @@ def tell_problems(results: Sequence[Result]) -> None:
     for result in results:
         if not result.broken:
             continue
-        for problem in [*result.tally.problems, *result.books.words]:
+        for problem in [*result.tally.words(), *result.books.words]:
             say(f"{result.row.name}: {problem}")
         if result.folder:
             say(f"{result.row.name}: logs and ledger are in {result.folder}")

@@ -55,7 +55,7 @@ def test_a_right_answer_is_right() -> None:
         answered(), answered(degraded=True), answered(RIGHT[:20], finish_reason=LENGTH, degraded=True)
     )
     assert (good.sent, good.waited, good.in_time, good.degraded) == (3, 3, 3, 2)
-    assert (good.errors, good.late, good.lost, good.byte_errors, good.problems) == (0, 0, 0, 0, [])
+    assert (good.errors, good.late, good.lost, good.byte_errors, good.words()) == (0, 0, 0, 0, [])
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,13 @@ def test_an_answer_after_the_deadline_is_not_in_time_though_not_late_yet() -> No
 def test_the_clients_own_deadline_is_late_however_punctual() -> None:
     judged = tally(Outcome(End.OWN_DEADLINE, 1.9999))
     assert (judged.late, judged.lost, judged.in_time, judged.errors) == (1, 0, 0, 0)
-    assert judged.problems
+    assert judged.words() == ["late: own deadline after 2.000 s,  (Question 7)"]
 
 
 def test_an_end_without_a_type_is_lost_and_one_with_a_type_is_an_error() -> None:
     judged = tally(Outcome(End.LOST, 0.1), Outcome(), Outcome(End.ERROR, 0.1, words="OVERLOADED: full"))
     assert (judged.lost, judged.errors, judged.in_time) == (2, 1, 0)
-    assert judged.problems == ["Question 7: lost: ", "Question 7: error: OVERLOADED: full"]
+    assert judged.words() == ["lost:  (Question 7)", "error: OVERLOADED: full (Question 7)"]
 
 
 @pytest.mark.parametrize("patience", [Patience.LEAVES, Patience.NEVER_READS])

@@ -13,7 +13,7 @@ from tandem.v1 import types_pb2
 LATE_SECONDS: Final = 0.05
 """An end that comes so long after the deadline is late."""
 MOST_WORDS: Final = 3
-"""So many problems of a row are told in words."""
+"""So many problems of a kind are told in words."""
 
 
 @dataclass(slots=True)
@@ -30,8 +30,8 @@ class Tally:
     late: int = 0
     lost: int = 0
     byte_errors: int = 0
-    problems: list[str] = field(default_factory=list)
-    """The first of what went wrong, in words."""
+    problems: dict[str, dict[str, str]] = field(default_factory=dict)
+    """The first of what went wrong: by kind, in words, with the question that showed it."""
 
     def add(self, question: Question, outcome: Outcome) -> None:
         """Judge one request."""
@@ -47,19 +47,27 @@ class Tally:
         self.lost += outcome.end is End.LOST
         wrong = list(byte_errors(question, outcome))
         self.byte_errors += bool(wrong)
+        self._note(question, "bytes", wrong)
         if late:
-            wrong.append(
-                f"{outcome.end.value} after {outcome.seconds:.3f} s of {question.deadline_seconds:g} s"
+            self._note(
+                question, "late", [f"{outcome.end.value} after {outcome.seconds:.3f} s, {outcome.words}"]
             )
         if outcome.end in (End.ERROR, End.LOST):
-            wrong.append(f"{outcome.end.value}: {outcome.words}")
-        self._note(question, wrong)
+            self._note(question, outcome.end.value, [outcome.words])
 
-    def _note(self, question: Question, wrong: list[str]) -> None:
-        known = {problem.partition(": ")[2] for problem in self.problems}
+    def _note(self, question: Question, kind: str, wrong: list[str]) -> None:
+        known = self.problems.setdefault(kind, {})
         for words in wrong:
-            if len(self.problems) < MOST_WORDS and words not in known:
-                self.problems.append(f"{question.prompt.split('?')[0]}: {words}")
+            if len(known) < MOST_WORDS:
+                known.setdefault(words, question.prompt.partition("?")[0])
+
+    def words(self) -> list[str]:
+        """Return the first of what went wrong, each kind of it, for people."""
+        return [
+            f"{kind}: {words} ({question})"
+            for kind, known in self.problems.items()
+            for words, question in known.items()
+        ]
 
 
 def is_late(question: Question, outcome: Outcome) -> bool:

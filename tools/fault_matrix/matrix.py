@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -85,6 +86,9 @@ def _load(row: Row, count: int) -> Load:
 
 
 async def _put(load: Load, address: str) -> None:
+    # A full collection in the midst of the load would stop this process for so long that answers seem late.
+    gc.collect()
+    gc.freeze()
     async with open_channel(address) as channel:
         await load.run(AskingClient(channel).ask)
 
