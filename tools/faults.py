@@ -14,7 +14,8 @@ The bars: 99.9 % in time where a tier is well, nothing late, lost or wrong, ampl
 0.1 %. `in_time_share` is the share of answers in time over all requests, of clients that wait, in rows where a tier is
 well. The amplification means something from 300 requests on: the first requests find out that a tier is sick.
 
-Exit status: 0 all bars are kept, 1 a row breaks one, 2 a wrong call, or something could not be started.
+Exit status: 0 all bars are kept, 1 a row breaks one, 2 a wrong call, something could not be started,
+or it was interrupted.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Final, get_args
@@ -127,10 +129,15 @@ def tell_problems(results: Sequence[Result]) -> None:
 def main() -> int:
     """Run the program and return its exit status."""
     options = arguments()
+    # Whoever ends this program ends everything that it started.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         results, skipped = asyncio.run(run(options))
     except (EmbeddedError, LedgerUnusable, MetricsUnreadable, StartFailed) as error:
         say(f"faults: {error}")
+        return 2
+    except KeyboardInterrupt:
+        say("faults: interrupted")
         return 2
     tell_problems(results)
     print(json.dumps(as_object(results, skipped), indent=2) if options.json else as_table(results, skipped))
