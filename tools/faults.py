@@ -25,8 +25,8 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Sequence
-from typing import Final, get_args
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final, TypeVar, get_args
 
 from fault_matrix.layout import Mode
 from fault_matrix.matrix import Target, run_in_own_world, run_on_target
@@ -41,6 +41,7 @@ from tandem.embedded.system import wait_healthy
 from tandem.ledger.checking import MetricsUnreadable
 from tandem.ledger.errors import LedgerUnusable
 
+T = TypeVar("T")
 ROWS: Final = (*PROMPT_ROWS, *PROCESS_ROWS)
 REQUESTS: Final = 320
 REACH_SECONDS: Final = 5.0
@@ -115,6 +116,13 @@ async def run(options: argparse.Namespace) -> tuple[list[Result], list[Row]]:
     return await run_on_target(target, possible, options.requests, say), skipped
 
 
+async def stoppable(work: Coroutine[Any, Any, T]) -> T:
+    """Do some work; SIGTERM ends it as Ctrl-C does, with everything that it started."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
+
+
 def tell_problems(results: Sequence[Result]) -> None:
     """Tell people what went wrong in rows that break a bar."""
     for result in results:
@@ -129,14 +137,12 @@ def tell_problems(results: Sequence[Result]) -> None:
 def main() -> int:
     """Run the program and return its exit status."""
     options = arguments()
-    # Whoever ends this program ends everything that it started.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        results, skipped = asyncio.run(run(options))
+        results, skipped = asyncio.run(stoppable(run(options)))
     except (EmbeddedError, LedgerUnusable, MetricsUnreadable, StartFailed) as error:
         say(f"faults: {error}")
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         say("faults: interrupted")
         return 2
     tell_problems(results)
