@@ -572,6 +572,26 @@ async def test_failing_in_vain_is_bounded() -> None:
     assert made <= 200 * 1.1 + 11
 
 
+async def test_a_variant_on_a_server_that_seems_sick_is_the_last_resort() -> None:
+    """r1/int8 is the only one to stand in for pro here, but r1/fp16 beside it hangs: so pro is waited for."""
+    tried = run([], saying("thorough"), r1_suffices=0.1)
+    for target in ("fp16", "int8"):
+        tried.plan.fallbacks.add(
+            on=types_pb2.ATTEMPT_OUTCOME_OVERLOADED,
+            from_tier="pro",
+            target=types_pb2.Target(tier="r1", variant=target),
+        )
+    fallbacks, first = tried.attempts._fallbacks, tried.plan.attempts[0]
+    instead = fallbacks.after(first, types_pb2.ATTEMPT_OUTCOME_OVERLOADED)
+    assert instead is not None
+    assert instead.target.variant == "fp16"
+    for _ in range(5):
+        tried.live.of(R1).breaker.failed(types_pb2.ATTEMPT_OUTCOME_TIMEOUT, 0)
+    assert fallbacks.after(first, types_pb2.ATTEMPT_OUTCOME_OVERLOADED) is None
+    instead = fallbacks.after(first, types_pb2.ATTEMPT_OUTCOME_OUT_OF_MEMORY)
+    assert instead is not None, "but a model that has failed is replaced all the same"
+
+
 async def test_without_a_free_place_another_model_answers() -> None:
     """Pro has one place, and that is taken for as long as this request can wait."""
     tried = run(saying("quick"), saying("thorough"), r1_suffices=0.1)
