@@ -9,8 +9,8 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
+from generate_protos import SERVICES, differences, generate, install
 from tandem.v1 import classifier_pb2, fusion_pb2, inference_pb2, orchestrator_pb2, types_pb2
-from tools.generate_protos import SERVICES, differences, generate, install
 
 FILES = [
     module.DESCRIPTOR for module in (classifier_pb2, fusion_pb2, inference_pb2, orchestrator_pb2, types_pb2)

@@ -100,6 +100,7 @@ class InferenceCore:
         prompt = self._prompt(request, variant, continuation)
         splitter = ReasoningSplitter(self._tier.reasoning, continued=bool(continuation.prompt_suffix))
         tally = _Tally(variant.model)
+        last: inference_pb2.StreamInferResponse | None = None
         try:
             async with (
                 asyncio.timeout_at(call.deadline),
@@ -110,12 +111,18 @@ class InferenceCore:
                     split = splitter.feed(piece.text)
                     text = continuation.feed(split.text)
                     if text or split.reasoning or piece.output_tokens:
-                        yield inference_pb2.StreamInferResponse(
+                        if last is not None:
+                            yield last
+                        last = inference_pb2.StreamInferResponse(
                             text=text,
                             reasoning=split.reasoning,
                             output_tokens=piece.output_tokens,
                             input_tokens=tally.new_input_tokens(),
                         )
+                    # What says why the answer ends travels with the end, which comes with it or right after it.
+                    if last is not None and not piece.finish_reason:
+                        yield last
+                        last = None
                 tally.complete = True
         except TimeoutError as error:
             raise DeadlineExceeded(
@@ -124,10 +131,12 @@ class InferenceCore:
         finally:
             if not tally.complete:
                 self._cut_off.note(call.request_id, request.attempt, tally.usage())
+        last = last or inference_pb2.StreamInferResponse()
         rest = splitter.end()
-        yield inference_pb2.StreamInferResponse(
-            text=continuation.feed(rest.text), reasoning=rest.reasoning, finished=tally.finished()
-        )
+        last.text += continuation.feed(rest.text)
+        last.reasoning += rest.reasoning
+        last.finished.CopyFrom(tally.finished())
+        yield last
 
     def _prompt(
         self, request: inference_pb2.InferRequest, variant: Variant, continuation: Continuation

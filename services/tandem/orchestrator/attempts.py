@@ -174,7 +174,6 @@ class Attempts:
         )
         async with aclosing(source):
             while (piece := await watch.next(source)) is not None:
-                watch.heard()
                 self._record.count(attempt, piece)
                 joined.tokens += piece.output_tokens
                 for event in _events(joined, piece):
@@ -186,6 +185,7 @@ class Attempts:
                         yield event
                     result.finish_reason = piece.finished.finish_reason
                     return
+                watch.heard()
                 if joined.complete:
                     self._record.stop(attempt)
                     result.finish_reason = attempt.finish_reason

@@ -22,7 +22,7 @@ from tandem.orchestrator.budgets import Budgets, Verdict
 from tandem.protocols import Inference
 from tandem.v1 import inference_pb2, types_pb2
 
-SETTLE_SECONDS: Final = 30.0
+SETTLE_SECONDS: Final = 120.0
 """How long an engine's own count is waited for: an engine that died has to come back first."""
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 2.0

@@ -44,7 +44,11 @@ class Fallbacks:
         """
         if len(self.record.attempts) >= self.most_attempts:
             return None
-        for row in self._rows(failed.target, outcome):
+        rows = sorted(self._rows(failed.target, outcome), key=lambda row: self.live.is_suspect(row.target))
+        for row in rows:
+            # To wait on is better than to leave for a server that seems to be sick.
+            if outcome == types_pb2.ATTEMPT_OUTCOME_OVERLOADED and self.live.is_suspect(row.target):
+                continue
             model = self.live.of(row.target)
             if not model.breaker.admits or (self.record.attempts and not self.budget.allows):
                 continue

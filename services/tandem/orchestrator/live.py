@@ -8,7 +8,7 @@ from typing import Final
 from tandem.catalogue import Catalogue, Variant
 from tandem.clock import now
 from tandem.orchestrator.admission import Admission
-from tandem.orchestrator.breaker import Breaker
+from tandem.orchestrator.breaker import CLOSED, Breaker
 from tandem.orchestrator.latency import LatencyModel
 from tandem.orchestrator.limit import ConcurrencyLimit
 from tandem.orchestrator.policy import Policy
@@ -18,6 +18,8 @@ EXPECTED_TOKENS: Final = 128
 """Length of an answer from which it follows how long a place is held, as long as nothing is known."""
 MOST_DOUBLINGS: Final = 2
 """Of the patience with a model that hangs: it is waited for at most four times as long."""
+SERVER_CAUSES: Final = (types_pb2.ATTEMPT_OUTCOME_TIMEOUT, types_pb2.ATTEMPT_OUTCOME_UNAVAILABLE)
+"""Failures that a server has rather than a model."""
 P95: Final = 0.95
 P99: Final = 0.99
 
@@ -92,6 +94,14 @@ class LiveModels:
 
     def __iter__(self) -> Iterator[LiveModel]:
         return iter(self._models.values())
+
+    def is_suspect(self, target: types_pb2.Target) -> bool:
+        """Whether another variant of the same tier hangs or is away: they share a server, which may be what is sick."""
+        return any(
+            model.breaker.state != CLOSED and model.breaker.cause in SERVER_CAUSES
+            for model in self
+            if model.target.tier == target.tier and model.target != target
+        )
 
     def of(self, target: types_pb2.Target) -> LiveModel:
         """Return the model that a complete target names."""

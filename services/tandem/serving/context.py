@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
 import re
-import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
@@ -82,10 +82,15 @@ def _retries(metadata: dict[str, str]) -> int | None:
     return int(value)
 
 
+def _new_id() -> str:
+    """Return an identifier that no other request has."""
+    return os.urandom(16).hex()
+
+
 def anonymous_call(deadline: DeadlineRule) -> Call:
     """Return the call of a request whose metadata cannot be read."""
     arrived = now()
-    return Call(uuid.uuid4().hex, arrived + deadline.default_seconds, arrived)
+    return Call(_new_id(), arrived + deadline.default_seconds, arrived)
 
 
 def _granted(remaining: float) -> float:
@@ -120,7 +125,7 @@ def read_call(
         deadline.default_seconds if remaining is None else min(_granted(remaining), deadline.max_seconds)
     )
     return Call(
-        request_id=_named(metadata, REQUEST_ID, uuid.uuid4().hex),
+        request_id=_named(metadata, REQUEST_ID, _new_id()),
         deadline=arrived + seconds,
         started=arrived,
         tenant=tenant,

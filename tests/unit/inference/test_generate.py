@@ -35,8 +35,10 @@ class FakeEngine:
     """Yields pieces, then raises or waits if told to."""
 
     def __init__(self, *texts: str, failure: TandemError | None = None, hangs: bool = False) -> None:
+        # An engine that fails or hangs has not said why it ended.
+        end = None if failure or hangs else len(texts) - 1
         self.pieces = [
-            Piece(text, 1, 6, -0.5 * (number + 1), STOP if number + 1 == len(texts) else UNSPECIFIED)
+            Piece(text, 1, 6, -0.5 * (number + 1), STOP if number == end else UNSPECIFIED)
             for number, text in enumerate(texts)
         ]
         self.failure = failure
@@ -154,7 +156,8 @@ async def test_unary_and_streamed_agree() -> None:
 
 async def test_the_length_of_the_prompt_is_told_once_as_soon_as_it_is_known() -> None:
     messages = await streamed(core(FakeEngine("a", "b", "c")), request())
-    assert [message.input_tokens for message in messages] == [6, 0, 0, 0]
+    assert [message.input_tokens for message in messages] == [6, 0, 0]
+    assert [message.HasField("finished") for message in messages] == [False, False, True]
 
 
 async def test_the_end_tells_usage_confidence_and_model() -> None:
