@@ -220,9 +220,11 @@ class Client:
                         in_vain = 0
                         if waiting.delivered(result.index):
                             yield result
-            except (BackendUnavailable, Draining):
+            except (BackendUnavailable, Draining, InternalError) as error:
                 in_vain += 1
-                if in_vain > BATCH_RETRIES:
+                # What was being written to a call that ended makes grpc.aio put an error of its own in place of its.
+                own = isinstance(error, InternalError) and "request_id" in error.details.metadata
+                if own or in_vain > BATCH_RETRIES:
                     raise
                 await asyncio.sleep(0.2 * 2**in_vain)
             else:

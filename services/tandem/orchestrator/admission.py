@@ -80,6 +80,8 @@ class Admission:
     def wait_ms(self, deadline: float) -> float:
         """Return how long a request with this deadline is expected to wait for a place, in milliseconds."""
         limit = self._limit.value
+        if self.in_flight < limit and not self._by_deadline:
+            return 0.0
         return max(0, self._ahead(deadline) + 1 + self.in_flight - limit) * self._hold_ms / limit
 
     @asynccontextmanager

@@ -79,18 +79,14 @@ class Orchestrator:
             raise
         return answer if asked.works else self._given(asked, answer)
 
-    async def stream_generate(self, request: Request, call: Call) -> AsyncGenerator[Event, None]:
-        """Answer as typed events. Raises as `generate`."""
+    def stream_generate(self, request: Request, call: Call) -> AsyncGenerator[Event, None]:
+        """Answer as typed events. Raises as `generate`, some of it at once."""
         asked = self._admit(request, call, "StreamGenerate")
         if asked.key is None:
-            events = self._stream(asked)
-        elif hit := self._cache.find(asked.key, call):
-            events = _replay(self._given(asked, hit))
-        else:
-            events = self._followed(asked, asked.key)
-        async with aclosing(events):
-            async for event in events:
-                yield event
+            return self._stream(asked)
+        if hit := self._cache.find(asked.key, call):
+            return _replay(self._given(asked, hit))
+        return self._followed(asked, asked.key)
 
     async def explain(self, request: Request, call: Call) -> orchestrator_pb2.ExplainResponse:
         """Tell the plan without running it. Raises as `generate`, but no error of a backend or a budget."""

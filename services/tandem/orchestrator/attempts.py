@@ -121,7 +121,7 @@ class Attempts:
             except TandemError as error:
                 successor = self._successor(planned, error, result)
                 if successor is None:
-                    for event in _text(result.joined.end(cut=True)):
+                    for event in _events("", result.joined.end(cut=True)):
                         yield event
                     return
                 if result.joined.begun:
@@ -152,10 +152,19 @@ class Attempts:
             attempt = result.attempt = self._record.open(planned, queued_ms)
             result.joined.attempt(self._stops(planned), self._is_cut_short(planned, result.joined))
             watch = self._watchdog(planned, model, result)
+            source = self._backends.tiers[planned.target.tier].stream_infer(
+                self._infer(planned, attempt, result.joined.text),
+                self._call.until(self._end),
+                buffered=self._buffered,
+            )
             try:
-                async with aclosing(self._exchange(planned, result, watch)) as events:
-                    async for event in events:
-                        yield event
+                async with aclosing(source):
+                    while True:
+                        for event in self._take(await watch.next(source), result):
+                            yield event
+                        if attempt.outcome:
+                            break
+                        watch.heard()
             except BaseException as error:
                 self._record.fail(attempt, error)
                 raise
@@ -164,33 +173,27 @@ class Attempts:
                 learn(model, attempt, self._question.prompt_tokens, ticket, stalled=watch.hung)
                 count(self._backends.budget, attempt)
 
-    async def _exchange(
-        self, planned: types_pb2.PlannedAttempt, result: Result, watch: Watchdog
-    ) -> AsyncGenerator[Event, None]:
-        """Yield what one call of the model gives."""
+    def _take(self, piece: inference_pb2.StreamInferResponse | None, result: Result) -> list[Event]:
+        """Book a piece of an answer and join it with the rest; return what the client sees of it.
+
+        Raises:
+            BackendUnavailable: there is none, and the answer has not finished.
+        """
         attempt, joined = result.attempt, result.joined
-        source = self._backends.tiers[planned.target.tier].stream_infer(
-            self._infer(planned, attempt, joined.text), self._call.until(self._end), buffered=self._buffered
-        )
-        async with aclosing(source):
-            while (piece := await watch.next(source)) is not None:
-                self._record.count(attempt, piece)
-                joined.tokens += piece.output_tokens
-                for event in _events(joined, piece):
-                    yield event
-                if piece.HasField("finished"):
-                    self._record.finish(attempt, piece.finished)
-                    cut = piece.finished.finish_reason == types_pb2.FINISH_REASON_LENGTH
-                    for event in _text(joined.end(cut)):
-                        yield event
-                    result.finish_reason = piece.finished.finish_reason
-                    return
-                watch.heard()
-                if joined.complete:
-                    self._record.stop(attempt)
-                    result.finish_reason = attempt.finish_reason
-                    return
-        raise BackendUnavailable(f"{attempt.model} ended its stream without finishing the answer")
+        if piece is None:
+            raise BackendUnavailable(f"{attempt.model} ended its stream without finishing the answer")
+        self._record.count(attempt, piece)
+        joined.tokens += piece.output_tokens
+        joined.reasoning += piece.reasoning
+        shown = joined.add(piece.text) if piece.text else ""
+        if piece.HasField("finished"):
+            self._record.finish(attempt, piece.finished)
+            shown += joined.end(piece.finished.finish_reason == types_pb2.FINISH_REASON_LENGTH)
+            result.finish_reason = attempt.finish_reason
+        elif joined.complete:
+            self._record.stop(attempt)
+            result.finish_reason = attempt.finish_reason
+        return [] if self._buffered else _events(piece.reasoning, shown)
 
     def _infer(
         self, planned: types_pb2.PlannedAttempt, attempt: types_pb2.Attempt, prefix: str
@@ -283,18 +286,13 @@ class Attempts:
         )
 
 
-def _events(joined: Joined, piece: inference_pb2.StreamInferResponse) -> list[Event]:
+def _events(reasoning: str, text: str) -> list[Event]:
     events = []
-    if piece.reasoning:
-        joined.reasoning += piece.reasoning
-        events.append(Event(reasoning=orchestrator_pb2.ReasoningDelta(delta=piece.reasoning)))
-    if piece.text:
-        events += _text(joined.add(piece.text))
+    if reasoning:
+        events.append(Event(reasoning=orchestrator_pb2.ReasoningDelta(delta=reasoning)))
+    if text:
+        events.append(Event(text=orchestrator_pb2.TextDelta(delta=text)))
     return events
-
-
-def _text(shown: str) -> list[Event]:
-    return [Event(text=orchestrator_pb2.TextDelta(delta=shown))] if shown else []
 
 
 def _name(target: types_pb2.Target) -> str:

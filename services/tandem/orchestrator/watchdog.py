@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from tandem.clock import now
 from tandem.errors import DeadlineExceeded
 
 T = TypeVar("T")
@@ -55,37 +54,44 @@ class Watchdog:
         self._going_well = going_well
         self.hung = False
         """Whether the attempt was given up for its silence."""
-        self._silent_for = limits.patience
-        self._silent_until = now() + limits.patience
-        self._scope: asyncio.Timeout | None = None
+        self._silence = limits.patience
+        self._loop = asyncio.get_running_loop()
+        self._heard_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
+        self._reader: asyncio.Task[object] | None = None
+        self._barked = False
 
     async def next(self, source: AsyncIterator[T]) -> T | None:
         """Return what comes next from `source`, or None at its end.
+
+        It does for every token what `asyncio.timeout` does, with one timer for all of them.
 
         Raises:
             DeadlineExceeded: nothing came for too long, and `hung` is true then, or the time is used up.
         """
         if self._timer is None:
             self._arm(self._limit())
-        if now() >= self._end:
+        if self._loop.time() >= self._end:
             raise self._failure()
+        self._reader = reader = asyncio.current_task()
         try:
-            async with asyncio.timeout(None) as self._scope:
-                return await anext(source)
+            return await anext(source)
         except StopAsyncIteration:
             return None
-        except TimeoutError:
+        except asyncio.CancelledError:
+            if not self._barked or reader is None or reader.uncancel() > 0:
+                raise
             raise self._failure() from None
         finally:
-            self._scope = None
+            self._reader = None
 
     def heard(self) -> None:
         """Note that a token came."""
-        self._silent_for = self._gap
-        self._silent_until = now() + self._gap
-        if self._timer is not None and self._limit() < self._timer.when():
-            self._timer.cancel()
+        self._heard_at = self._loop.time()
+        if self._silence != self._gap:
+            # After the first token patience is another one, and may end before the timer looks.
+            self._silence = self._gap
+            self.stop()
             self._arm(self._limit())
 
     def stop(self) -> None:
@@ -94,30 +100,36 @@ class Watchdog:
             self._timer.cancel()
 
     def _limit(self) -> float:
-        return min(self._silent_until, self._allowance_end)
+        return min(self._heard_at + self._silence, self._allowance_end)
 
     def _arm(self, when: float) -> None:
-        self._timer = asyncio.get_running_loop().call_at(when, self._look)
+        self._timer = self._loop.call_at(when, self._look)
 
     def _look(self) -> None:
         """Look whether a limit is reached, now that one may be."""
-        if now() < self._limit():
+        now = self._loop.time()
+        silent_until = self._heard_at + self._silence
+        if now < min(silent_until, self._allowance_end):
             self._arm(self._limit())
-        elif now() < min(self._end, self._silent_until) and self._going_well():
+        elif now < min(self._end, silent_until) and self._going_well():
             self._allowance_end = self._end
             self._arm(self._limit())
-        elif now() < self._end and not self._replaceable():
-            self._silent_until = self._allowance_end = self._end
+        elif now < self._end and not self._replaceable():
+            self._silence = self._gap = self._end - self._heard_at
+            self._allowance_end = self._end
             self._arm(self._end)
-        elif self._scope is None:
+        elif self._reader is None:
             # Whoever reads is busy with what came before: that is not the model's fault.
-            self._arm(now() + BUSY_SECONDS)
+            self._arm(now + BUSY_SECONDS)
         else:
-            self._scope.reschedule(now())
+            self._barked = True
+            self._reader.cancel()
 
     def _failure(self) -> DeadlineExceeded:
-        if now() < self._allowance_end:
-            what = f"{self._name} gave no token for {self._silent_for * 1000.0:.0f} ms, longer than it ever takes"
+        if self._loop.time() < self._allowance_end:
+            silent_ms = self._silence * 1000.0
             self.hung = True
-            return DeadlineExceeded(f"{what}; its engine may hang")
+            return DeadlineExceeded(
+                f"{self._name} gave no token for {silent_ms:.0f} ms, longer than it ever takes; its engine may hang"
+            )
         return DeadlineExceeded(f"{self._name} did not finish in its time; grant more time or fewer tokens")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 
 from tandem.call import Call
@@ -79,8 +78,8 @@ class Work:
         self.record.degradations.extend(self.planned.degradations)
         return self.planned
 
-    async def run(self, planned: Planned, buffered: bool) -> AsyncGenerator[Event, None]:
-        """Yield what the client sees between the first event and the last.
+    def run(self, planned: Planned, buffered: bool) -> AsyncGenerator[Event, None]:
+        """Yield what the client sees between the first event and the last; nothing if it is `buffered`.
 
         Raises:
             TandemError: of the last attempt, when nothing may replace it.
@@ -89,16 +88,16 @@ class Work:
         question = Question(self._request, plan, self.call, planned.prompt_tokens, gain)
         attempts = Attempts(question, self._shop.backends, self.record, buffered)
         if plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
-            fuse_ms = self._shop.policy.ensemble.fuse_ms
-            vote = Vote(attempts, self.record, self._shop.services.fusion, fuse_ms)
-            self._result = await vote.run(plan, self.signals, self.call)
-            self._fusion = vote.outcome
-            for event in deltas(self._result.text, self._result.reasoning):
-                yield event
-            return
-        async with aclosing(attempts.stream(plan.attempts[0], self._result)) as events:
-            async for event in events:
-                yield event
+            return self._vote(plan, attempts)
+        return attempts.stream(plan.attempts[0], self._result)
+
+    async def _vote(self, plan: types_pb2.Plan, attempts: Attempts) -> AsyncGenerator[Event, None]:
+        """Ask all voices and fuse what they say."""
+        vote = Vote(attempts, self.record, self._shop.services.fusion, self._shop.policy.ensemble.fuse_ms)
+        self._result = await vote.run(plan, self.signals, self.call)
+        self._fusion = vote.outcome
+        for event in deltas(self._result.text, self._result.reasoning):
+            yield event
 
     def answer(self) -> types_pb2.Answer:
         """Return the answer with everything that led to it, or what there is of one."""
