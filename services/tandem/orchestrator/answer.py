@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tandem.call import Call
 from tandem.catalogue import Catalogue
 from tandem.errors import TandemError
-from tandem.orchestrator.attempts import Backends
+from tandem.orchestrator.attempts import Backends, deltas
 from tandem.orchestrator.bookkeeping import Bookkeeper, Ended
 from tandem.orchestrator.budgets import Budgets, Verdict
 from tandem.orchestrator.cache import AnswerCache, SharedLevel
@@ -18,7 +18,7 @@ from tandem.orchestrator.planning import Planner
 from tandem.orchestrator.policy import Policy
 from tandem.orchestrator.retry_budget import RetryBudget
 from tandem.orchestrator.single_flight import Flights
-from tandem.orchestrator.work import Event, Request, Services, Work, Workshop, deltas, reason_of
+from tandem.orchestrator.work import Event, Request, Services, Work, Workshop, reason_of
 from tandem.v1 import orchestrator_pb2, types_pb2
 
 

@@ -121,7 +121,7 @@ class Attempts:
             except TandemError as error:
                 successor = self._successor(planned, error, result)
                 if successor is None:
-                    for event in _events("", result.joined.end(cut=True)):
+                    for event in deltas(result.joined.end(cut=True), ""):
                         yield event
                     return
                 if result.joined.begun:
@@ -193,7 +193,7 @@ class Attempts:
         elif joined.complete:
             self._record.stop(attempt)
             result.finish_reason = attempt.finish_reason
-        return [] if self._buffered else _events(piece.reasoning, shown)
+        return [] if self._buffered else deltas(shown, piece.reasoning)
 
     def _infer(
         self, planned: types_pb2.PlannedAttempt, attempt: types_pb2.Attempt, prefix: str
@@ -286,7 +286,8 @@ class Attempts:
         )
 
 
-def _events(reasoning: str, text: str) -> list[Event]:
+def deltas(text: str, reasoning: str) -> list[Event]:
+    """Return the events that carry a piece of an answer, or a whole one."""
     events = []
     if reasoning:
         events.append(Event(reasoning=orchestrator_pb2.ReasoningDelta(delta=reasoning)))

@@ -10,7 +10,7 @@ from tandem.call import Call
 from tandem.catalogue import Catalogue
 from tandem.clock import now
 from tandem.errors import Cancelled, TandemError
-from tandem.orchestrator.attempts import Attempts, Backends, Question, Result
+from tandem.orchestrator.attempts import Attempts, Backends, Question, Result, deltas
 from tandem.orchestrator.budgets import Verdict
 from tandem.orchestrator.planning import Planned, Planner
 from tandem.orchestrator.policy import Policy
@@ -138,16 +138,6 @@ class Work:
             detail = f"the classifier gave no signals: {str(error) or 'it was late'}"
             self.record.degrade(types_pb2.DEGRADATION_REASON_CLASSIFIER, detail)
             return None
-
-
-def deltas(text: str, reasoning: str) -> list[Event]:
-    """Return the events that carry a whole answer."""
-    events = []
-    if reasoning:
-        events.append(Event(reasoning=orchestrator_pb2.ReasoningDelta(delta=reasoning)))
-    if text:
-        events.append(Event(text=orchestrator_pb2.TextDelta(delta=text)))
-    return events
 
 
 def reason_of(error: BaseException) -> str:
