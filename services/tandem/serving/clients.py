@@ -38,6 +38,8 @@ def open_channel(target: str) -> grpc.aio.Channel:
             ("grpc.min_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 2000),
             ("grpc.service_config", _ROUND_ROBIN),
+            # Its own connections: it must not inherit the failures of another channel to the same address.
+            ("grpc.use_local_subchannel_pool", 1),
         ],
     )
     channel.get_state(try_to_connect=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -221,3 +222,20 @@ async def test_pieces_of_a_buffered_stream_travel_together() -> None:
     assert sum(piece.output_tokens for piece in pieces) == 100
     assert pieces[0].text == "0 "
     assert len(pieces) < 10
+
+
+async def test_a_port_that_failed_before_does_not_fail_a_new_channel() -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{reserved.getsockname()[1]}"
+    async with open_channel(address) as early:
+        while early.get_state() is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            await early.wait_for_state_change(early.get_state())
+        server = grpc.aio.server()
+        server.add_insecure_port(address)
+        await server.start()
+        async with open_channel(address) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await channel.unary_unary("/nothing/Here")(b"")
+        await server.stop(None)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
