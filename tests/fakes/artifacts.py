@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,9 +86,15 @@ def header(**changes: Any) -> Header:
     return Header.model_validate_json(json.dumps({**document, **changes}))
 
 
+@cache
+def terms() -> Terms:
+    """Return the terms of the lexicon."""
+    return Terms.of(headings())
+
+
 def weights(seed: int = 0) -> Weights:
     """Return the weights of the artifact; `seed` is for its n-grams, which add little."""
-    names = Extractor(SPEC, Terms.of(headings())).dense_names
+    names = Extractor(SPEC, terms()).dense_names
     dense = np.zeros((len(names), len(COLUMNS)), np.float32)
     for name, weight in HARD.items():
         dense[names.index(name), 0] = weight
@@ -106,7 +113,7 @@ def weights(seed: int = 0) -> Weights:
 
 def write(file: Path, seed: int = 0, **changes: Any) -> str:
     """Write the artifact and return its revision."""
-    return write_artifact(file, header(**changes), weights(seed), Terms.of(headings()))
+    return write_artifact(file, header(**changes), weights(seed), terms())
 
 
 def judge(folder: Path) -> Judge:
