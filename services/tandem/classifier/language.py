@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from tandem.classifier.sample import ends
 from tandem.v1 import types_pb2
 
 UNDECIDED: Final = "und"
+READ_CHARACTERS: Final = 1200
+"""Longest text that is read whole."""
 FIRST_CLAUSE_CHARACTERS: Final = 120
 MIXED_SHARE: Final = 0.1
 """From this share of a second script on, the first clause says which of the two is asked in."""
@@ -46,6 +49,10 @@ _FUNCTION_WORDS: Final = {
         "nl": "de het een en is van niet dat die te voor met op zijn hoe waarom wat ik je wij naar ook",
     }.items()
 }
+_LANGUAGES_OF: Final = {
+    word: tuple(language for language, words in _FUNCTION_WORDS.items() if word in words)
+    for word in frozenset().union(*_FUNCTION_WORDS.values())
+}
 
 
 class _Words:
@@ -57,7 +64,8 @@ class _Words:
 
 
 def language_of(text: str) -> types_pb2.LanguageSignal:
-    """Return the language of a text."""
+    """Return the language of a text, by its beginning and its end."""
+    text = ends(text, READ_CHARACTERS)
     words = _Words(text)
     if text.isascii():
         return _latin(words)
@@ -95,12 +103,14 @@ def _mixed(text: str, share: float) -> types_pb2.LanguageSignal:
 def _latin(words: _Words) -> types_pb2.LanguageSignal:
     if not words.listed:
         return _signal(UNDECIDED, 0.9)
-    scores = {language: len(known & words.distinct) for language, known in _FUNCTION_WORDS.items()}
-    best = max(scores, key=lambda language: scores[language])
-    top = scores[best]
-    second = max(score for language, score in scores.items() if language != best)
+    scores = dict.fromkeys(_FUNCTION_WORDS, 0)
+    for word in words.distinct & _LANGUAGES_OF.keys():
+        for language in _LANGUAGES_OF[word]:
+            scores[language] += 1
+    second, top = sorted(scores.values())[-2:]
     if top == second:
         return _signal(UNDECIDED, 0.5) if top or len(words.listed) < 2 else _signal("en", 0.6)
+    best = max(scores, key=scores.__getitem__)
     return _signal(best, min(0.98, 0.6 + 0.4 * (top - second) / (top + 2)))
 
 
