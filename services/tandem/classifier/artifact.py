@@ -34,6 +34,9 @@ _TYPES: Final[Mapping[str, Any]] = {
     "mean": np.float32,
     "scale": np.float32,
     "bias": np.float32,
+    "frequencies": np.float32,
+    "phases": np.float32,
+    "waves": np.float32,
 }
 _TERM_TYPES: Final[Mapping[str, Any]] = {"term_keys": np.uint64, "term_weights": np.float32}
 _VECTOR_TYPES: Final[Mapping[str, Any]] = {
@@ -173,7 +176,7 @@ def _check_types(file: Path, header: Header, tensors: Tensors) -> None:
         raise ArtifactUnusable(file, f"its tensors should be {_listed(types)}, and are {_listed(found)}")
     flat = [
         name
-        for name in ("buckets", "dense", "term_weights", "vectors")
+        for name in ("buckets", "dense", "frequencies", "waves", "term_weights", "vectors")
         if name in found and tensors[name].ndim != 2
     ]
     if flat:
@@ -190,6 +193,9 @@ def _check_values(file: Path, header: Header, dense: int, tensors: Tensors) -> N
         "mean": (dense,),
         "scale": (dense,),
         "bias": (columns,),
+        "frequencies": (dense, len(tensors["waves"])),
+        "phases": tensors["waves"].shape[:1],
+        "waves": (len(tensors["waves"]), columns),
     }
     for name, other in (
         ("term_keys", "term_weights"),

@@ -70,10 +70,12 @@ _FORMS: Final = {
 """What surface counts say, by the names of the counts. The first two are told of every text."""
 _ALWAYS: Final = 2
 _WORDING: Final = "the wording as a whole"
-_TEXTS: Final = (*_FORMS, *HEADINGS.values(), _WORDING, "")
+_FORM: Final = "the form as a whole"
+_TEXTS: Final = (*_FORMS, *HEADINGS.values(), _WORDING, _FORM, "")
 _REST: Final = len(_TEXTS) - 1
 """What nobody can name; it is not told."""
 _WORDING_AT: Final = _TEXTS.index(_WORDING)
+_FORM_AT: Final = _TEXTS.index(_FORM)
 _HARDER: Final = tuple(f"harder: {text}" for text in _TEXTS)
 _EASIER: Final = tuple(f"easier: {text}" for text in _TEXTS)
 
@@ -97,15 +99,19 @@ class Reasons:
         self._sum_up = (np.arange(len(_TEXTS))[:, None] == reasons).astype(np.float32)
         self._terms = _Terms(artifact)
 
-    def tell(self, features: Features, ngrams: Columns, standard: NDArray[np.float32]) -> list[str]:
+    def tell(
+        self, features: Features, standard: NDArray[np.float32], ngrams: Columns, form: Columns
+    ) -> list[str]:
         """Return the strongest reasons, strongest first.
 
-        `ngrams` is what the n-grams add to every column, `standard` are the dense numbers as the weights take them.
+        `standard` are the dense numbers as the weights take them, `ngrams` and `form` are what n-grams and waves add
+        to every column.
         """
         said = standard * self._dense
         said[(features.dense == 0) & self._told_if_present] = 0
         sums: list[float] = (self._sum_up @ said).tolist()
         sums[_WORDING_AT] += float(ngrams @ self._mix)
+        sums[_FORM_AT] += float(form @ self._mix)
         if len(features.terms):
             for reason, added in self._terms.points(features, self._weights, self._columns):
                 sums[reason] += added

@@ -34,10 +34,16 @@ class Weights:
     limit: float
     """Largest standardised dense number that counts."""
     bias: Columns
+    frequencies: NDArray[np.float32]
+    """Directions of the waves over the standardised dense numbers; shape [dense, waves]; there may be none."""
+    phases: NDArray[np.float32]
+    waves: NDArray[np.float32]
+    """Weights of the waves; shape [waves, columns]."""
 
     def score(self, features: Features) -> Columns:
         """Return the sum of every column; shape [columns]."""
-        return self.ngrams(features) + self.standardised(features) @ self.dense + self.bias
+        standard = self.standardised(features)
+        return self.ngrams(features) + standard @ self.dense + self.form(standard) + self.bias
 
     def ngrams(self, features: Features) -> Columns:
         """Return what the n-grams add to every column."""
@@ -52,6 +58,20 @@ class Weights:
         np.minimum(standard, np.float32(self.limit), out=standard)
         np.maximum(standard, np.float32(-self.limit), out=standard)
         return standard
+
+    def waving(self, standard: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the waves at standardised dense numbers of shape [..., dense]; shape [..., waves].
+
+        Their products approximate a radial kernel (Rahimi and Recht, "Random features for large-scale kernel
+        machines", 2007), so that linear weights over them draw curves over the form of a text.
+        """
+        waving: NDArray[np.float32] = np.cos(standard @ self.frequencies + self.phases)
+        return waving
+
+    def form(self, standard: NDArray[np.float32]) -> Columns:
+        """Return what the waves add to every column."""
+        sums: Columns = self.waving(standard) @ self.waves
+        return sums
 
 
 def in_bytes(weights: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32], Columns]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +45,18 @@ def test_what_is_read_is_what_was_written(file: Path) -> None:
     assert read.revision == revision
     assert read.header == artifacts.header()
     assert read.extractor.spec == artifacts.SPEC
-    for name in ("buckets", "rows", "columns", "dense", "mean", "scale", "bias"):
+    for name in (
+        "buckets",
+        "rows",
+        "columns",
+        "dense",
+        "mean",
+        "scale",
+        "bias",
+        "frequencies",
+        "phases",
+        "waves",
+    ):
         assert np.array_equal(getattr(read.weights, name), getattr(written, name))
 
 
@@ -56,6 +68,7 @@ def test_word_vectors_are_kept(file: Path) -> None:
     more = replace(
         plain,
         dense=np.pad(plain.dense, ((0, 2), (0, 0))),
+        frequencies=np.pad(plain.frequencies, ((0, 2), (0, 0))),
         mean=np.pad(plain.mean, (0, 2)),
         scale=np.pad(plain.scale, (0, 2), constant_values=1),
     )
@@ -84,9 +97,12 @@ def test_the_score_is_the_sum_of_its_parts() -> None:
     expected = np.array(weights.bias, float)
     for index, value in zip(features.indices, features.values, strict=True):
         expected += value * table[index]
-    for number, dense in enumerate(features.dense):
-        standard = (dense - weights.mean[number]) / weights.scale[number]
-        expected += np.clip(standard, -weights.limit, weights.limit) * weights.dense[number]
+    standard = np.clip((features.dense - weights.mean) / weights.scale, -weights.limit, weights.limit)
+    for number, dense in enumerate(standard):
+        expected += dense * weights.dense[number]
+    for number, phase in enumerate(weights.phases):
+        angle = math.fsum(standard * weights.frequencies[:, number]) + phase
+        expected += math.cos(angle) * weights.waves[number]
     assert weights.score(features).tolist() == pytest.approx(expected.tolist(), rel=1e-4, abs=1e-4)
 
 
