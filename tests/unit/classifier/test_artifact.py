@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 
@@ -219,3 +221,24 @@ def seconds_to_load() -> float:
     started = time.process_time()
     load_artifact(DEFAULT_ARTIFACT)
     return time.process_time() - started
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    file = tmp_path_factory.mktemp("content") / "made.safetensors"
+    artifacts.write(file)
+    return file.read_bytes()
+
+
+@given(data=st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_byte_that_changed_is_noticed(content: bytes, tmp_path: Path, data: st.DataObject) -> None:
+    header = 8 + int.from_bytes(content[:8], "little")
+    at = data.draw(st.one_of(st.integers(0, header - 1), st.integers(0, len(content) - 1)))
+    byte = data.draw(st.integers(0, 255).filter(lambda value: value != content[at]))
+    file = tmp_path / "changed.safetensors"
+    file.write_bytes(content[:at] + bytes([byte]) + content[at + 1 :])
+    # A blank between the tensors may be another blank; nothing else may differ.
+    if not content[at : at + 1].isspace():
+        with pytest.raises(ArtifactUnusable):
+            load_artifact(file)
