@@ -28,7 +28,7 @@ Tensors = Mapping[str, NDArray[Any]]
 _HEADER: Final = "tandem"
 _TYPES: Final[Mapping[str, Any]] = {
     "buckets": np.int8,
-    "rows": np.float32,
+    "rows": np.float16,
     "columns": np.float32,
     "dense": np.float32,
     "mean": np.float32,
@@ -133,6 +133,7 @@ def _digest(document: str, tensors: Tensors) -> str:
 
 def _tensors(weights: Weights, terms: Terms | None, embedding: Embedding | None) -> dict[str, NDArray[Any]]:
     tensors: dict[str, NDArray[Any]] = {name: getattr(weights, name) for name in _TYPES}
+    tensors["rows"] = weights.rows.astype(np.float16)
     if terms:
         tensors |= {"term_keys": terms.keys, "term_weights": terms.weights}
     if embedding:
@@ -161,7 +162,8 @@ def _assemble(file: Path, header: Header, tensors: Tensors, revision: str) -> Ar
     )
     extractor = Extractor(header.features, terms, embedding)
     _check_values(file, header, len(extractor.dense_names), tensors)
-    weights = Weights(**{name: tensors[name] for name in _TYPES}, limit=header.dense_limit)
+    parts = {name: tensors[name] for name in _TYPES} | {"rows": tensors["rows"].astype(np.float32)}
+    weights = Weights(**parts, limit=header.dense_limit)
     return Artifact(header, weights, extractor, terms, revision)
 
 
@@ -212,7 +214,7 @@ def _check_values(file: Path, header: Header, dense: int, tensors: Tensors) -> N
                 file, f"{name} should have the shape {shape}, and has {tensors[name].shape}"
             )
     for name, tensor in tensors.items():
-        if tensor.dtype == np.float32 and not np.isfinite(tensor).all():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             raise ArtifactUnusable(file, f"{name} has numbers that are not finite")
         if name.endswith("_keys") and not (tensor[1:] > tensor[:-1]).all():
             raise ArtifactUnusable(file, f"{name} do not rise")

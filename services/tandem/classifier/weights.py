@@ -78,10 +78,13 @@ def in_bytes(weights: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[n
     """Return weights of shape [buckets, columns] as bytes, with the scale of every row and of every column.
 
     A column is scaled by its root mean square, a row by its largest weight then: so a rare n-gram with small weights
-    keeps as many digits as a frequent one with large weights.
+    keeps as many digits as a frequent one with large weights. The scales of rows are numbers that 16 bits can hold.
     """
     columns = np.maximum(np.sqrt(np.square(weights, dtype=np.float64).mean(axis=0)), _LEAST)
     scaled = weights / columns
-    rows = np.maximum(np.abs(scaled).max(axis=1), _LEAST) / LARGEST
-    buckets = np.rint(scaled / rows[:, None]).astype(np.int8)
-    return buckets, rows.astype(np.float32), columns.astype(np.float32)
+    largest = np.abs(scaled).max(axis=1)
+    unit = max(float(largest.max()), _LEAST) / LARGEST
+    rows = (largest / LARGEST / unit).astype(np.float16).astype(np.float64)
+    steps = np.where(rows > 0, rows, np.inf)[:, None] * unit
+    buckets = np.clip(np.rint(scaled / steps), -LARGEST, LARGEST).astype(np.int8)
+    return buckets, rows.astype(np.float32), (columns * unit).astype(np.float32)
