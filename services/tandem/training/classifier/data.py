@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,6 +64,7 @@ PAIRS: Final = {
     "zeroeval": Pair("zeroeval", "gpt-4o-mini-2024-07-18", "o1-mini-2024-09-12"),
     "llmrouter": Pair("llmrouter", "qwen2.5-7b-instruct", "llama-3.1-nemotron-51b-instruct"),
     "lexeval": Pair("lexeval", "Chatglm3_6B", "gpt4"),
+    "routerarena": Pair("routerarena", "claude-3-haiku-20240307", "gemini-2.0-flash-001"),
 }
 """The pairs that are measured, by table."""
 MISPARSED: Final = "high_school_mathematics"
@@ -190,14 +192,14 @@ def _zeroeval(name: str, folder: Path) -> Table:
     return _table(name, columns, "question", "dataset", outcomes=outcomes)
 
 
-def _llmrouter(name: str, folder: Path) -> Table:
+def _scored(name: str, folder: Path, text: str, group: str) -> Table:
     columns = _read(folder, _READERS[name][0])
     outcomes = {
         column.removeprefix("score:"): _numbers(found)
         for column, found in columns.items()
         if column.startswith("score:")
     }
-    return _table(name, columns, "query", "task_name", outcomes=outcomes)
+    return _table(name, columns, text, group, outcomes=outcomes)
 
 
 _READERS: Final[Mapping[str, tuple[str, Callable[[str, Path], Table]]]] = {
@@ -208,7 +210,11 @@ _READERS: Final[Mapping[str, tuple[str, Callable[[str, Path], Table]]]] = {
     "zeroeval": ("zeroeval_questions.parquet", _zeroeval),
     "lexeval": ("lexeval_zh_38models.parquet", _chinese),
     "lawbench": ("lawbench_zh_51models.parquet", _chinese),
-    "llmrouter": ("llmrouter_9models.parquet", _llmrouter),
+    "llmrouter": (
+        "llmrouter_9models.parquet",
+        partial(_scored, text="query", group="task_name"),
+    ),
+    "routerarena": ("routerarena_2models.parquet", partial(_scored, text="question", group="dataset")),
 }
 FILES: Final[Mapping[str, str]] = {name: file for name, (file, _) in _READERS.items()}
 """File of each table."""

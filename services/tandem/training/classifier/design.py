@@ -26,6 +26,8 @@ WIDTH: Final = 0.7
 LIMIT: Final = 3.0
 """Largest standardised dense number that counts."""
 SEED: Final = 3
+TERM_SCALE: Final = 0.1
+"""What a standardised count of known terms weighs: the lexicon is of tasks and domains, and says little of quality."""
 _SHARE: Final = 7**-0.5
 SPEC: Final = FeatureSpec(
     (
@@ -62,7 +64,7 @@ class Design:
         )
 
     def rows(self, batch: Batch) -> sparse.csr_array:
-        """Return the rows of texts: buckets, then waves; shape [texts, buckets + waves]."""
+        """Return the rows of texts: buckets, waves, known terms; shape [texts, buckets + waves + terms]."""
         count = len(batch.indptr) - 1
         grams = sparse.csr_array(
             (batch.values, batch.indices.astype(np.int32), batch.indptr.astype(np.int32)),
@@ -70,7 +72,9 @@ class Design:
         )
         standard = np.clip((batch.dense - self.mean) / self.scale, -LIMIT, LIMIT)
         waves = np.cos(standard @ self.frequencies + self.phases) * np.float32(AMPLITUDE)
-        rows: sparse.csr_array = sparse.hstack((grams, sparse.csr_array(waves)), format="csr", dtype=np.float32)
+        terms = standard[:, len(SURFACE_NAMES) :] * np.float32(TERM_SCALE)
+        dense = sparse.csr_array(np.concatenate((waves, terms), axis=1))
+        rows: sparse.csr_array = sparse.hstack((grams, dense), format="csr", dtype=np.float32)
         return rows
 
 
@@ -91,7 +95,8 @@ def batch(texts: Sequence[str]) -> Batch:
 def take(found: Batch, rows: NDArray[np.intp]) -> Batch:
     """Return the rows of a batch."""
     matrix = sparse.csr_array(
-        (found.values, found.indices.astype(np.int64), found.indptr), shape=(len(found.indptr) - 1, SPEC.buckets)
+        (found.values, found.indices.astype(np.int64), found.indptr),
+        shape=(len(found.indptr) - 1, SPEC.buckets),
     )[rows]
     return Batch(
         matrix.indptr.astype(np.int64),

@@ -1,8 +1,8 @@
 """The heads that routing reads: how likely the weak model is right, and the strong one.
 
-Both are ridge regressions on recorded outcomes. The score is the difference of the two, the strong one's deviation
-counted three quarters: the strong model fails seldom and for reasons that a text hardly shows, so what is learned about
-it carries over worse than what is learned about the weak one (docs/routing.md has the figures).
+Both are ridge regressions on recorded outcomes. The score is the difference of the two. On traffic that has no labels
+of its own, the strong model's head counts half: it fails seldom, and for reasons that a text hardly shows, so what is
+learned about it elsewhere carries over worse than what is learned about the weak one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from sklearn.linear_model import Ridge
 from tandem.training.classifier.data import LEAST_MODELS, Pair, Qualities, Rows, Table
 
 PENALTY: Final = 4.0
-TRUST: Final = 0.75
-"""What the strong model's head weighs against the weak one's."""
+OWN_TRUST: Final = 1.0
+"""What the strong model's head weighs against the weak one's, on traffic like that which the labels are of."""
+FOREIGN_TRUST: Final = 0.5
+"""The same on other traffic."""
 DENOISED: Final = 0.5
 """Part of a label that is replaced by what other models' answers to the same question say."""
 OTHERS_PENALTY: Final = 20.0
@@ -51,9 +53,9 @@ def fit(rows: sparse.csr_array, targets: Targets, penalty: float = PENALTY) -> L
     return Linear(weights, np.atleast_1d(model.intercept_).astype(np.float32))
 
 
-def score(qualities: Targets) -> NDArray[np.float32]:
-    """Return how much better the strong model would be, from what the heads say; shape [rows]."""
-    found: NDArray[np.float32] = TRUST * qualities[:, 1] - qualities[:, 0]
+def score(qualities: Targets, trust: float) -> NDArray[np.float32]:
+    """Return how much better the strong model would be, up to a constant, from what the heads say; shape [rows]."""
+    found: NDArray[np.float32] = np.float32(trust) * qualities[:, 1] - qualities[:, 0]
     return found
 
 
