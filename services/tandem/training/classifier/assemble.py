@@ -18,8 +18,9 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Columns of weights, by name: of buckets, standardised dense numbers and waves, each [rows, names]; and a
-    bias, [names].
+    """Columns of weights, by name.
+
+    Those of buckets, of standardised dense numbers and of waves have the shape [rows, names], the bias [names].
 
     Raises:
         ValueError: an array has another number of columns than there are names.
