@@ -1,0 +1,64 @@
+"""Counts hashed n-grams, each group in buckets of its own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tandem.classifier.features.scan import Hashes, Scan
+from tandem.classifier.features.spec import FeatureSpec, Group
+
+Indices = NDArray[np.uint32]
+Values = NDArray[np.float32]
+
+HASH_BITS: Final = 64
+MOST_COUNTED: Final = 8192
+"""Counts above this weigh like it; more windows than this a sample hardly has."""
+_LOG_COUNT: Final = (1 + np.log(np.arange(1, MOST_COUNTED + 1))).astype(np.float32)
+
+
+class Hashed:
+    """Finds the buckets of a text and what each weighs."""
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        self._groups = tuple(
+            (group, np.uint64(HASH_BITS - group.bits), np.uint64(offset))
+            for group, offset in zip(spec.groups, spec.offsets[:-1], strict=True)
+        )
+        self._bounds = np.array(spec.offsets, np.uint32)
+        self._logarithmic = spec.counts == "log"
+
+    def buckets(self, scan: Scan) -> tuple[Indices, Values]:
+        """Return the buckets found, each once and in order, and their values; both of shape [found]."""
+        parts = [(_found(group, scan) >> shift) + offset for group, shift, offset in self._groups]
+        if not parts:
+            return np.empty(0, np.uint32), np.empty(0, np.float32)
+        drawn = np.concatenate(parts, dtype=np.uint32, casting="unsafe")
+        drawn.sort()
+        return self._weighed(drawn)
+
+    def _weighed(self, drawn: Indices) -> tuple[Indices, Values]:
+        edges = np.flatnonzero(np.concatenate((_TRUE[: len(drawn)], drawn[1:] != drawn[:-1])))
+        indices = drawn[edges]
+        if self._logarithmic:
+            counts = np.diff(edges, append=len(drawn))
+            values = _LOG_COUNT.take(counts - 1, mode="clip")
+        else:
+            values = np.ones(len(indices), np.float32)
+        bounds = indices.searchsorted(self._bounds).tolist()
+        for (group, _, _), first, last in zip(self._groups, bounds[:-1], bounds[1:], strict=True):
+            if first < last:
+                part = values[first:last]
+                part *= group.weight / float(np.sqrt(np.square(part, dtype=np.float64).sum()))
+        return indices, values
+
+
+_TRUE: Final = np.ones(1, np.bool_)
+
+
+def _found(group: Group, scan: Scan) -> Hashes:
+    if group.kind == "words":
+        return scan.words(group.size)
+    return scan.ideographs(group.size) if group.kind == "ideographs" else scan.characters(group.size)
