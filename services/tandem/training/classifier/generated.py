@@ -1,0 +1,93 @@
+"""Prompts made from templates: what people ask an assistant, with task and domain certain by construction.
+
+The recorded questions are mostly of examinations, so a head trained on them alone takes every request for an
+examination. The templates say, in Chinese and in English, what else is asked. None is taken from a benchmark.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+DOMAINS: Final = ("general", "medical", "legal", "finance", "science")
+ANY: Final = "any"
+GENERAL_SHARE: Final = 3
+"""How much likelier than another domain the general one is for a template of any domain."""
+MANNERED: Final = 0.3
+"""Share of prompts with words before, and of prompts with words after."""
+
+_SLOT: Final = re.compile(r"\{([a-z]+)\}")
+
+Fillers = Mapping[str, Mapping[str, Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt, its language, task and domain, and the template that it is made from."""
+
+    text: str
+    language: str
+    task: str
+    domain: str
+    template: str
+
+
+def generated(copies: int, seed: int) -> list[Prompt]:
+    """Return prompts, at most `copies` of each template and each once; the same for the same arguments."""
+    drawn = {prompt.text: prompt for prompt in _all(copies, random.Random(seed))}  # noqa: S311  # no secret
+    return list(drawn.values())
+
+
+def _all(copies: int, draw: random.Random) -> Iterator[Prompt]:
+    manners = _read(TEMPLATES / "manners.yaml")
+    for language in ("en", "zh"):
+        fillers = _read(TEMPLATES / f"fillers_{language}.yaml")
+        for file in sorted(TEMPLATES.glob(f"prompts_{language}_*.yaml")):
+            document = _read(file)
+            slots = {**fillers, ANY: {**fillers[ANY], **document.pop("slots", {})}}
+            for task, by_domain in document.items():
+                for domain, templates in by_domain.items():
+                    for template in templates:
+                        for _ in range(copies):
+                            chosen = _domain(domain, template, slots, draw)
+                            text = _mannered(fill(template, chosen, slots, draw), manners[language], draw)
+                            yield Prompt(text, language, task, chosen, template)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    document: dict[str, Any] = YAML(typ="safe", pure=True).load(file)
+    return document
+
+
+def _domain(domain: str, template: str, fillers: Fillers, draw: random.Random) -> str:
+    """Return the domain of a prompt: that of its topic, where the template is of any domain."""
+    if domain != ANY:
+        return domain
+    ruled = [slot for slot in _SLOT.findall(template) if any(slot in fillers[name] for name in DOMAINS[1:])]
+    able = [name for name in DOMAINS if all(slot in fillers[name] or slot in fillers[ANY] for slot in ruled)]
+    if not ruled:
+        return DOMAINS[0]
+    return draw.choices(able, [GENERAL_SHARE if name == DOMAINS[0] else 1 for name in able])[0]
+
+
+def fill(template: str, domain: str, fillers: Fillers, draw: random.Random) -> str:
+    """Return a template with every slot filled, each anew; braces that name no slot stay."""
+
+    def filler(match: re.Match[str]) -> str:
+        found = fillers.get(domain, {}).get(match[1]) or fillers[ANY].get(match[1])
+        return draw.choice(found) if found else match[0]
+
+    return _SLOT.sub(filler, template)
+
+
+def _mannered(text: str, manners: Mapping[str, Sequence[str]], draw: random.Random) -> str:
+    before = draw.choice(manners["before"]) if draw.random() < MANNERED else ""
+    after = draw.choice(manners["after"]) if draw.random() < MANNERED else ""
+    return f"{before}{text}{after}"
