@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from tandem.classifier.words import Words
 from tandem.v1 import types_pb2
 
 UNDECIDED: Final = "und"
@@ -22,6 +21,7 @@ ALPHABET_CHARACTERS: Final = 2
 _HAN: Final = re.compile("[\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0003134f]+")
 _CLAUSE_END: Final = re.compile("[\n:：]")
 _LATIN: Final = re.compile("[A-Za-z\u00c0-\u024f]{2,}")
+_LATIN_WORD: Final = re.compile("[a-z\u00df-\u024f]+")
 _KANA: Final = re.compile("[\u3040-\u30ff]+")
 _ALPHABETS: Final = (
     ("ko", 0.97, re.compile("[\uac00-\ud7af]+")),
@@ -48,8 +48,17 @@ _FUNCTION_WORDS: Final = {
 }
 
 
-def language_of(text: str, words: Words) -> types_pb2.LanguageSignal:
-    """Return the language of a text whose words are already known."""
+class _Words:
+    """The words of a text that are written in Latin letters, in lower case."""
+
+    def __init__(self, text: str) -> None:
+        self.listed: list[str] = _LATIN_WORD.findall(text.lower())
+        self.distinct = frozenset(self.listed)
+
+
+def language_of(text: str) -> types_pb2.LanguageSignal:
+    """Return the language of a text."""
+    words = _Words(text)
     if text.isascii():
         return _latin(words)
     han = _length(_HAN, text)
@@ -58,14 +67,14 @@ def language_of(text: str, words: Words) -> types_pb2.LanguageSignal:
     return _han(text, words, han) if han else _alphabet(text, words)
 
 
-def _alphabet(text: str, words: Words) -> types_pb2.LanguageSignal:
+def _alphabet(text: str, words: _Words) -> types_pb2.LanguageSignal:
     for language, confidence, script in _ALPHABETS:
         if _length(script, text) > ALPHABET_CHARACTERS * len(words.listed):
             return _signal(language, confidence)
     return _latin(words)
 
 
-def _han(text: str, words: Words, han: int) -> types_pb2.LanguageSignal:
+def _han(text: str, words: _Words, han: int) -> types_pb2.LanguageSignal:
     weight = han / HAN_PER_WORD
     latin = len(words.listed)
     share = weight / (weight + latin)
@@ -83,7 +92,7 @@ def _mixed(text: str, share: float) -> types_pb2.LanguageSignal:
     return _signal("zh" if chinese else "en", 0.9 if chinese == (share > 0.5) else 0.75)
 
 
-def _latin(words: Words) -> types_pb2.LanguageSignal:
+def _latin(words: _Words) -> types_pb2.LanguageSignal:
     if not words.listed:
         return _signal(UNDECIDED, 0.9)
     scores = {language: len(known & words.distinct) for language, known in _FUNCTION_WORDS.items()}

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from tandem.catalogue import load_catalogue
+from tandem.classifier.errors import ArtifactUnusable
 from tandem.cli.triton_urls import addresses_by_tier
 from tandem.deployment import deploy_folder
 from tandem.embedded.errors import EmbeddedError
@@ -94,7 +95,7 @@ async def run_up(options: Options) -> int:
             typer.echo("Ctrl-C stops it.", err=True)
             await stop.wait()
             typer.echo("Stopping: running requests get time to finish ...", err=True)
-    except (EmbeddedError, DocumentError, LedgerUnusable, StartError) as error:
+    except (ArtifactUnusable, EmbeddedError, DocumentError, LedgerUnusable, StartError) as error:
         typer.echo(f"tandem up: {error}", err=True)
         return 1
     return 0

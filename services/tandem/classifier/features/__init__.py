@@ -8,8 +8,19 @@ from __future__ import annotations
 
 from tandem.classifier.features.embedding import Embedding
 from tandem.classifier.features.extract import Batch, Extractor, Features
+from tandem.classifier.features.lookup import HASH_BITS
 from tandem.classifier.features.spec import FeatureSpec, Group
 from tandem.classifier.features.surface import SURFACE_NAMES
 from tandem.classifier.features.terms import Terms
 
-__all__ = ["SURFACE_NAMES", "Batch", "Embedding", "Extractor", "FeatureSpec", "Features", "Group", "Terms"]
+__all__ = [
+    "HASH_BITS",
+    "SURFACE_NAMES",
+    "Batch",
+    "Embedding",
+    "Extractor",
+    "FeatureSpec",
+    "Features",
+    "Group",
+    "Terms",
+]

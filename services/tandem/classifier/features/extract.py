@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tandem.classifier.features.embedding import Embedding
 from tandem.classifier.features.hashed import Hashed, Indices, Values
+from tandem.classifier.features.lookup import Rows
 from tandem.classifier.features.scan import Scan, Tables
 from tandem.classifier.features.spec import FeatureSpec
 from tandem.classifier.features.surface import SURFACE_NAMES, surface
 from tandem.classifier.features.terms import Terms
 from tandem.classifier.sample import ends
 
+_NONE: Final = np.empty(0, np.intp)
+
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """A text in numbers: buckets found with their values, both [found], and dense numbers, [dense]."""
+    """A text in numbers: buckets found with their values, both [found], and dense numbers, [dense].
+
+    `terms` are the rows of the known terms that it has.
+    """
 
     indices: Indices
     values: Values
     dense: NDArray[np.float32]
+    terms: Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +74,12 @@ class Extractor:
         dense: list[NDArray[np.floating]] = [
             surface(sample, len(text) if characters is None else characters, scan)
         ]
+        terms = self._terms.found(scan) if self._terms else _NONE
         if self._terms:
-            dense.append(self._terms.weigh(scan)[1])
+            dense.append(self._terms.weigh(terms))
         if self._embedding:
             dense.append(self._embedding.mean(scan))
-        return Features(indices, values, np.concatenate(dense, dtype=np.float32, casting="unsafe"))
+        return Features(indices, values, np.concatenate(dense, dtype=np.float32, casting="unsafe"), terms)
 
     def batch(self, texts: Iterable[str]) -> Batch:
         """Return the features of texts, row by row what `features` returns."""

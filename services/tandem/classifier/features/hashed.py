@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tandem.classifier.features.lookup import HASH_BITS
 from tandem.classifier.features.scan import Hashes, Scan
 from tandem.classifier.features.spec import FeatureSpec, Group
 
 Indices = NDArray[np.uint32]
 Values = NDArray[np.float32]
 
-HASH_BITS: Final = 64
 MOST_COUNTED: Final = 8192
 """Counts above this weigh like it; more windows than this a sample hardly has."""
-_LOG_COUNT: Final = (1 + np.log(np.arange(1, MOST_COUNTED + 1))).astype(np.float32)
+UNIT: Final = 1024
+"""What 1 is while values are whole numbers: their squares add up exactly, and so alike on every machine."""
+_LOG_COUNT: Final = np.rint(UNIT * (1 + np.log(np.arange(1, MOST_COUNTED + 1)))).astype(np.int64)
+_TRUE: Final = np.ones(1, np.bool_)
 
 
 class Hashed:
@@ -27,6 +31,7 @@ class Hashed:
             (group, np.uint64(HASH_BITS - group.bits), np.uint64(offset))
             for group, offset in zip(spec.groups, spec.offsets[:-1], strict=True)
         )
+        self._weights = [group.weight for group in spec.groups]
         self._bounds = np.array(spec.offsets, np.uint32)
         self._logarithmic = spec.counts == "log"
 
@@ -43,19 +48,19 @@ class Hashed:
         edges = np.flatnonzero(np.concatenate((_TRUE[: len(drawn)], drawn[1:] != drawn[:-1])))
         indices = drawn[edges]
         if self._logarithmic:
-            counts = np.diff(edges, append=len(drawn))
-            values = _LOG_COUNT.take(counts - 1, mode="clip")
+            counts = np.empty_like(edges)
+            np.subtract(edges[1:], edges[:-1], out=counts[:-1])
+            counts[-1:] = len(drawn) - edges[-1:]
+            whole = _LOG_COUNT.take(counts - 1, mode="clip")
         else:
-            values = np.ones(len(indices), np.float32)
+            whole = np.full(len(indices), UNIT, np.int64)
+        values = np.empty(len(indices), np.float32)
         bounds = indices.searchsorted(self._bounds).tolist()
-        for (group, _, _), first, last in zip(self._groups, bounds[:-1], bounds[1:], strict=True):
+        for weight, first, last in zip(self._weights, bounds[:-1], bounds[1:], strict=True):
+            part = whole[first:last]
             if first < last:
-                part = values[first:last]
-                part *= group.weight / float(np.sqrt(np.square(part, dtype=np.float64).sum()))
+                np.multiply(part, weight / math.sqrt(int(part.dot(part))), out=values[first:last])
         return indices, values
-
-
-_TRUE: Final = np.ones(1, np.bool_)
 
 
 def _found(group: Group, scan: Scan) -> Hashes:

@@ -33,6 +33,7 @@ BASE: Final = 0xD1B54A32D192ED03
 SPREAD: Final = 0x9E3779B97F4A7C15
 FOLLOW: Final = 0xDA942042E4DD58B5
 """Factor of the words before the last one in the hash of a sequence of words."""
+_FOLLOW: Final = np.uint64(FOLLOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,9 @@ class Scan:
         self.prefix[0] = 0
         np.cumsum(codes * tables.powers[: len(codes)], out=self.prefix[1:])
         self.starts, self.ends = self._words()
-        self.hashes: Hashes = (self.prefix[self.ends] - self.prefix[self.starts]) * tables.inverses[
-            self.starts
-        ]
+        spans = self.prefix[self.ends] - self.prefix[self.starts]
+        self.hashes: Hashes = spans * tables.inverses[self.starts]
+        self._sequences: list[Hashes] = [self.hashes]
 
     def _words(self) -> tuple[Positions, Positions]:
         inner = self.kept_classes <= LAST_INNER
@@ -102,10 +103,10 @@ class Scan:
 
     def words(self, size: int) -> Hashes:
         """Return the hash of every sequence of so many words; shape [words - size + 1]."""
-        hashes: Hashes = self.hashes
-        for more in range(1, size):
-            hashes = hashes[:-1] * np.uint64(FOLLOW) + self.hashes[more:]
-        return hashes
+        while len(self._sequences) < size:
+            last = self._sequences[-1]
+            self._sequences.append(last[:-1] * _FOLLOW + self.hashes[len(self._sequences) :])
+        return self._sequences[size - 1]
 
     def ideographs(self, size: int) -> Hashes:
         """Return the hash of every sequence of so many words that all are ideographs."""

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tandem.classifier.features.alphabet import Class
+from tandem.classifier.features.alphabet import LAST_WORD, Class
 from tandem.classifier.features.scan import Scan
 
 _LITERALS: Final = (
@@ -28,8 +28,12 @@ _LITERALS: Final = (
     "、",
 )
 _ENDINGS: Final = ("?", "？", ":", "：", ".", "。", ")", "）", "_")
-_LAST_OPTION: Final = ord("j")
-_FIRST_OPTION: Final = ord("a")
+LONGEST_MARK: Final = 2
+"""Longest number of an item, such as `12.`; an option has one letter."""
+_FIRST_OPTION: Final = np.uint32(ord("a"))
+_OPTIONS: Final = np.uint32(ord("j") - ord("a"))
+_CLOSING: Final = np.isin(np.arange(len(Class)), (Class.STOP, Class.ROUND, Class.COMMA))
+"""Whether a class closes an option or the number of an item."""
 _COUNTED: Final = (
     "characters",
     "words",
@@ -55,33 +59,37 @@ _FLAGS: Final = _SHARES + len(Class)
 def surface(text: str, characters: int, scan: Scan) -> NDArray[np.float64]:
     """Return the form of a text that is a sample of so many characters; shape [len(SURFACE_NAMES)]."""
     counts = np.bincount(scan.classes, minlength=len(Class))
+    inner = sum(counts[: LAST_WORD + 1].tolist())
     found = np.empty(len(SURFACE_NAMES))
     found[: len(Class)] = counts
-    found[len(Class) : _SHARES] = [characters, *_words(scan), *map(text.count, _LITERALS)]
+    found[len(Class) : _SHARES] = [characters, *_words(scan, inner), *map(text.count, _LITERALS)]
     np.log1p(found[:_SHARES], out=found[:_SHARES])
-    found[_SHARES:_FLAGS] = counts / len(scan.classes)
+    np.divide(counts, len(scan.classes), out=found[_SHARES:_FLAGS])
     end = text[-40:].rstrip()
     found[_FLAGS:] = [end.endswith(ending) for ending in _ENDINGS]
     return found
 
 
-def _words(scan: Scan) -> tuple[float, ...]:
+def _words(scan: Scan, inner: int) -> tuple[float, ...]:
+    """Return count, longest, mean, numbers, options and items of the words, which have so many characters together."""
     starts, ends = scan.starts, scan.ends
     count = len(starts)
     if not count:
         return 0, 0, 0, 0, 0, 0
+    classes = scan.kept_classes
     lengths = ends - starts
-    first = scan.codes[starts]
-    numeric = scan.kept_classes[starts] == Class.DIGIT
-    closed = scan.kept_classes[ends]
-    short = lengths <= 2
-    pointed = short & ((closed == Class.STOP) | (closed == Class.ROUND) | (closed == Class.COMMA))
-    letters = pointed & (lengths == 1) & (first - np.uint32(_FIRST_OPTION) <= _LAST_OPTION - _FIRST_OPTION)
+    numeric = classes[starts] == Class.DIGIT
+    pointed = np.flatnonzero(_CLOSING[classes[ends]] & (lengths <= LONGEST_MARK))
+    letters = items = 0
+    if len(pointed):
+        items = int(np.count_nonzero(numeric[pointed]))
+        alone = pointed[lengths[pointed] == 1]
+        letters = int(np.count_nonzero(scan.codes[starts[alone]] - _FIRST_OPTION <= _OPTIONS))
     return (
         count,
-        int(lengths.max()),
-        float(lengths.mean()),
-        int(numeric.sum()),
-        int(letters.sum()),
-        int((pointed & numeric).sum()),
+        int(np.maximum.reduce(lengths)),
+        inner / count,
+        int(np.count_nonzero(numeric)),
+        letters,
+        items,
     )
