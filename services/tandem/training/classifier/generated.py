@@ -48,7 +48,7 @@ def generated(copies: int, seed: int) -> list[Prompt]:
 def _all(copies: int, draw: random.Random) -> Iterator[Prompt]:
     manners = _read(TEMPLATES / "manners.yaml")
     for language in ("en", "zh"):
-        fillers = _read(TEMPLATES / f"fillers_{language}.yaml")
+        fillers = _fillers(language)
         for file in sorted(TEMPLATES.glob(f"prompts_{language}_*.yaml")):
             document = _read(file)
             slots = {**fillers, ANY: {**fillers[ANY], **document.pop("slots", {})}}
@@ -59,6 +59,16 @@ def _all(copies: int, draw: random.Random) -> Iterator[Prompt]:
                             chosen = _domain(domain, template, slots, draw)
                             text = _mannered(fill(template, chosen, slots, draw), manners[language], draw)
                             yield Prompt(text, language, task, chosen, template)
+
+
+def _fillers(language: str) -> dict[str, dict[str, list[str]]]:
+    """Return what fills the slots of a language, by domain and slot, of all files together."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for file in sorted(TEMPLATES.glob(f"fillers_{language}*.yaml")):
+        for domain, slots in _read(file).items():
+            for slot, texts in slots.items():
+                found.setdefault(domain, {}).setdefault(slot, []).extend(texts)
+    return found
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -78,11 +88,11 @@ def _domain(domain: str, template: str, fillers: Fillers, draw: random.Random) -
 
 
 def fill(template: str, domain: str, fillers: Fillers, draw: random.Random) -> str:
-    """Return a template with every slot filled, each anew; braces that name no slot stay."""
+    """Return a template with every slot filled, each anew, and the slots of what fills it; other braces stay."""
 
     def filler(match: re.Match[str]) -> str:
         found = fillers.get(domain, {}).get(match[1]) or fillers[ANY].get(match[1])
-        return draw.choice(found) if found else match[0]
+        return fill(draw.choice(found), domain, fillers, draw) if found else match[0]
 
     return _SLOT.sub(filler, template)
 
