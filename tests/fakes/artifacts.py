@@ -41,6 +41,7 @@ COLUMNS: Final = (
     *(f"domain.{name}" for name in DOMAINS),
     "professional",
 )
+WAVES: Final = 16
 HARD: Final = {
     "terms of demand.proof": 3.0,
     "terms of demand.steps": 0.8,
@@ -93,7 +94,7 @@ def terms() -> Terms:
 
 
 def weights(seed: int = 0) -> Weights:
-    """Return the weights of the artifact; `seed` is for its n-grams, which add little."""
+    """Return the weights of the artifact; `seed` is for its n-grams and waves, which add little."""
     names = Extractor(SPEC, terms()).dense_names
     dense = np.zeros((len(names), len(COLUMNS)), np.float32)
     for name, weight in HARD.items():
@@ -106,9 +107,15 @@ def weights(seed: int = 0) -> Weights:
     bias = np.zeros(len(COLUMNS), np.float32)
     bias[0] = -1.0
     bias[COLUMNS.index("domain.general")] = 1.5
-    small = np.random.default_rng(seed).normal(0, 0.01, (SPEC.buckets, len(COLUMNS)))
+    draw = np.random.default_rng(seed)
+    small = draw.normal(0, 0.01, (SPEC.buckets, len(COLUMNS)))
     scale = np.ones(len(names), np.float32)
-    return Weights(*in_bytes(small), dense, np.zeros_like(scale), scale, 10.0, bias)
+    frequencies = draw.normal(0, 0.1, (len(names), WAVES)).astype(np.float32)
+    phases = draw.uniform(0, 6, WAVES).astype(np.float32)
+    waves = draw.normal(0, 0.01, (WAVES, len(COLUMNS))).astype(np.float32)
+    return Weights(
+        *in_bytes(small), dense, np.zeros_like(scale), scale, 10.0, bias, frequencies, phases, waves
+    )
 
 
 def write(file: Path, seed: int = 0, **changes: Any) -> str:

@@ -28,12 +28,15 @@ Tensors = Mapping[str, NDArray[Any]]
 _HEADER: Final = "tandem"
 _TYPES: Final[Mapping[str, Any]] = {
     "buckets": np.int8,
-    "rows": np.float32,
+    "rows": np.float16,
     "columns": np.float32,
     "dense": np.float32,
     "mean": np.float32,
     "scale": np.float32,
     "bias": np.float32,
+    "frequencies": np.float32,
+    "phases": np.float32,
+    "waves": np.float32,
 }
 _TERM_TYPES: Final[Mapping[str, Any]] = {"term_keys": np.uint64, "term_weights": np.float32}
 _VECTOR_TYPES: Final[Mapping[str, Any]] = {
@@ -130,6 +133,7 @@ def _digest(document: str, tensors: Tensors) -> str:
 
 def _tensors(weights: Weights, terms: Terms | None, embedding: Embedding | None) -> dict[str, NDArray[Any]]:
     tensors: dict[str, NDArray[Any]] = {name: getattr(weights, name) for name in _TYPES}
+    tensors["rows"] = weights.rows.astype(np.float16)
     if terms:
         tensors |= {"term_keys": terms.keys, "term_weights": terms.weights}
     if embedding:
@@ -158,7 +162,8 @@ def _assemble(file: Path, header: Header, tensors: Tensors, revision: str) -> Ar
     )
     extractor = Extractor(header.features, terms, embedding)
     _check_values(file, header, len(extractor.dense_names), tensors)
-    weights = Weights(**{name: tensors[name] for name in _TYPES}, limit=header.dense_limit)
+    parts = {name: tensors[name] for name in _TYPES} | {"rows": tensors["rows"].astype(np.float32)}
+    weights = Weights(**parts, limit=header.dense_limit)
     return Artifact(header, weights, extractor, terms, revision)
 
 
@@ -173,7 +178,7 @@ def _check_types(file: Path, header: Header, tensors: Tensors) -> None:
         raise ArtifactUnusable(file, f"its tensors should be {_listed(types)}, and are {_listed(found)}")
     flat = [
         name
-        for name in ("buckets", "dense", "term_weights", "vectors")
+        for name in ("buckets", "dense", "frequencies", "waves", "term_weights", "vectors")
         if name in found and tensors[name].ndim != 2
     ]
     if flat:
@@ -190,6 +195,9 @@ def _check_values(file: Path, header: Header, dense: int, tensors: Tensors) -> N
         "mean": (dense,),
         "scale": (dense,),
         "bias": (columns,),
+        "frequencies": (dense, len(tensors["waves"])),
+        "phases": tensors["waves"].shape[:1],
+        "waves": (len(tensors["waves"]), columns),
     }
     for name, other in (
         ("term_keys", "term_weights"),
@@ -206,7 +214,7 @@ def _check_values(file: Path, header: Header, dense: int, tensors: Tensors) -> N
                 file, f"{name} should have the shape {shape}, and has {tensors[name].shape}"
             )
     for name, tensor in tensors.items():
-        if tensor.dtype == np.float32 and not np.isfinite(tensor).all():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             raise ArtifactUnusable(file, f"{name} has numbers that are not finite")
         if name.endswith("_keys") and not (tensor[1:] > tensor[:-1]).all():
             raise ArtifactUnusable(file, f"{name} do not rise")

@@ -50,21 +50,26 @@ class _Score:
 
     def __init__(self, head: ScoreHead, columns: Sequence[str]) -> None:
         self._mix = [(columns.index(name), weight) for name, weight in head.mix.items()]
-        self._head = head
+        self._at = head.at
+        self._points = list(zip(head.value, head.confidence, strict=True))
 
     def read(self, sums: Sequence[float]) -> types_pb2.ScoreSignal:
-        mixed = sum(weight * sums[column] for column, weight in self._mix)
-        at = self._head.at
-        after = min(max(bisect_right(at, mixed), 1), len(at) - 1)
-        share = min(max((mixed - at[after - 1]) / (at[after] - at[after - 1]), 0.0), 1.0)
-        return types_pb2.ScoreSignal(
-            value=_between(self._head.value, after, share),
-            confidence=_between(self._head.confidence, after, share),
-        )
+        mixed = 0.0
+        for column, weight in self._mix:
+            mixed += weight * sums[column]
+        value, confidence = self._read(mixed)
+        return types_pb2.ScoreSignal(value=round(value, DIGITS), confidence=round(confidence, DIGITS))
 
-
-def _between(points: Sequence[float], after: int, share: float) -> float:
-    return round(points[after - 1] + share * (points[after] - points[after - 1]), DIGITS)
+    def _read(self, mixed: float) -> tuple[float, float]:
+        at = self._at
+        after = bisect_right(at, mixed)
+        if after == 0:
+            return self._points[0]
+        if after == len(at):
+            return self._points[-1]
+        share = (mixed - at[after - 1]) / (at[after] - at[after - 1])
+        (value, confidence), (next_value, next_confidence) = self._points[after - 1], self._points[after]
+        return value + share * (next_value - value), confidence + share * (next_confidence - confidence)
 
 
 class _Choice:
@@ -79,9 +84,9 @@ class _Choice:
 
     def read(self, sums: Sequence[float]) -> tuple[int, float]:
         """Return the label and its probability; of no label the probability that the likeliest were wrong."""
-        heights = [sums[column] / self._temperature for column in self._columns]
+        heights = [sums[column] for column in self._columns]
         top = max(heights)
-        probability = 1 / sum(math.exp(height - top) for height in heights)
+        probability = 1 / sum([math.exp((height - top) / self._temperature) for height in heights])
         if probability < self._threshold:
             return UNDECIDED, round(1 - probability, DIGITS)
         return self._values[heights.index(top)], round(probability, DIGITS)

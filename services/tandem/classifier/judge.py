@@ -32,7 +32,8 @@ class Judge:
         if conversation.context and self._context_weight:
             ngrams += self._context_weight * weights.ngrams(extractor.features(conversation.context))
         standard = weights.standardised(features)
-        signals = self._heads.read(ngrams + standard @ weights.dense + weights.bias)
-        signals.reasons.extend(self._reasons.tell(features, ngrams, standard))
+        form = weights.form(standard)
+        signals = self._heads.read(ngrams + standard @ weights.dense + form + weights.bias)
+        signals.reasons.extend(self._reasons.tell(features, standard, ngrams, form))
         signals.artifact_revision = self.artifact.revision
         return signals

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from tandem.classifier.sample import ends
 from tandem.v1 import types_pb2
 
 UNDECIDED: Final = "und"
+READ_CHARACTERS: Final = 600
+"""Longest text that is read whole."""
 FIRST_CLAUSE_CHARACTERS: Final = 120
 MIXED_SHARE: Final = 0.1
 """From this share of a second script on, the first clause says which of the two is asked in."""
@@ -21,7 +24,7 @@ ALPHABET_CHARACTERS: Final = 2
 _HAN: Final = re.compile("[\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0003134f]+")
 _CLAUSE_END: Final = re.compile("[\n:：]")
 _LATIN: Final = re.compile("[A-Za-z\u00c0-\u024f]{2,}")
-_LATIN_WORD: Final = re.compile("[a-z\u00df-\u024f]+")
+_LATIN_WORD: Final = re.compile(r"(?<![\\a-z\u00df-\u024f])[a-z\u00df-\u024f]{2,}")
 _KANA: Final = re.compile("[\u3040-\u30ff]+")
 _ALPHABETS: Final = (
     ("ko", 0.97, re.compile("[\uac00-\ud7af]+")),
@@ -37,19 +40,25 @@ _FUNCTION_WORDS: Final = {
     language: frozenset(words.split())
     for language, words in {
         "en": "the of and to is are was were be been that this it its for with on as by what which who how why when "
-        "where do does did can could should would will have has had if not you your i my we they he from at or about",
+        "where do does did can could should would will have has had if not you your my we they he from at or about an "
+        "all any some each than then into there their let given find solve compute write express evaluate simplify "
+        "expand please",
         "de": "der die das und ist nicht ein eine einen dem den des zu von mit auf für wie warum wer ich sie wird sind",
         "fr": "le la les des est et une un du pour que qui dans sur avec pas ce cette comment pourquoi je vous quelle",
-        "es": "el la los las es y una un del para que en con por no cómo qué cuál se su como más está son",
-        "it": "il lo la gli le è e una un di per che con non come perché qual sono del della nel questo",
-        "pt": "o os as é e uma um do da para que em com não como por qual se são dos das você isso",
+        "es": "el la los las es una un del para que en con por no cómo qué cuál se su como más está son",
+        "it": "il lo la gli le è una un di per che con non come perché qual sono del della nel questo",
+        "pt": "os as é uma um do da para que em com não como por qual se são dos das você isso",
         "nl": "de het een en is van niet dat die te voor met op zijn hoe waarom wat ik je wij naar ook",
     }.items()
+}
+_LANGUAGES_OF: Final = {
+    word: tuple(language for language, words in _FUNCTION_WORDS.items() if word in words)
+    for word in frozenset().union(*_FUNCTION_WORDS.values())
 }
 
 
 class _Words:
-    """The words of a text that are written in Latin letters, in lower case."""
+    """The words of a text that are written in Latin letters, in lower case; neither variables nor LaTeX commands."""
 
     def __init__(self, text: str) -> None:
         self.listed: list[str] = _LATIN_WORD.findall(text.lower())
@@ -57,7 +66,8 @@ class _Words:
 
 
 def language_of(text: str) -> types_pb2.LanguageSignal:
-    """Return the language of a text."""
+    """Return the language of a text, by its beginning and its end."""
+    text = ends(text, READ_CHARACTERS)
     words = _Words(text)
     if text.isascii():
         return _latin(words)
@@ -95,12 +105,15 @@ def _mixed(text: str, share: float) -> types_pb2.LanguageSignal:
 def _latin(words: _Words) -> types_pb2.LanguageSignal:
     if not words.listed:
         return _signal(UNDECIDED, 0.9)
-    scores = {language: len(known & words.distinct) for language, known in _FUNCTION_WORDS.items()}
-    best = max(scores, key=lambda language: scores[language])
-    top = scores[best]
-    second = max(score for language, score in scores.items() if language != best)
+    scores = dict.fromkeys(_FUNCTION_WORDS, 0)
+    for word in words.distinct & _LANGUAGES_OF.keys():
+        for language in _LANGUAGES_OF[word]:
+            scores[language] += 1
+    second, top = sorted(scores.values())[-2:]
     if top == second:
-        return _signal(UNDECIDED, 0.5) if top or len(words.listed) < 2 else _signal("en", 0.6)
+        likely = scores["en"] == top if top else len(words.listed) > 1
+        return _signal("en", 0.6) if likely else _signal(UNDECIDED, 0.5)
+    best = max(scores, key=scores.__getitem__)
     return _signal(best, min(0.98, 0.6 + 0.4 * (top - second) / (top + 2)))
 
 

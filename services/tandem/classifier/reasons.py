@@ -7,7 +7,7 @@ name: the headings of known terms, and the form of the text. What remains is the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,10 +70,12 @@ _FORMS: Final = {
 """What surface counts say, by the names of the counts. The first two are told of every text."""
 _ALWAYS: Final = 2
 _WORDING: Final = "the wording as a whole"
-_TEXTS: Final = (*_FORMS, *HEADINGS.values(), _WORDING, "")
+_FORM: Final = "the form as a whole"
+_TEXTS: Final = (*_FORMS, *HEADINGS.values(), _WORDING, _FORM, "")
 _REST: Final = len(_TEXTS) - 1
 """What nobody can name; it is not told."""
 _WORDING_AT: Final = _TEXTS.index(_WORDING)
+_FORM_AT: Final = _TEXTS.index(_FORM)
 _HARDER: Final = tuple(f"harder: {text}" for text in _TEXTS)
 _EASIER: Final = tuple(f"easier: {text}" for text in _TEXTS)
 
@@ -92,30 +94,36 @@ class Reasons:
         self._columns = self._mix * artifact.weights.columns
         self._dense = artifact.weights.dense @ self._mix
         names = artifact.extractor.dense_names
-        self._reasons = np.array([_reason(name) for name in names])
-        self._told_if_present = self._reasons >= _ALWAYS
+        reasons = np.array([_reason(name) for name in names])
+        self._told_if_present = reasons >= _ALWAYS
+        self._sum_up = (np.arange(len(_TEXTS))[:, None] == reasons).astype(np.float32)
         self._terms = _Terms(artifact)
 
-    def tell(self, features: Features, ngrams: Columns, standard: NDArray[np.float32]) -> list[str]:
+    def tell(
+        self, features: Features, standard: NDArray[np.float32], ngrams: Columns, form: Columns
+    ) -> list[str]:
         """Return the strongest reasons, strongest first.
 
-        `ngrams` is what the n-grams add to every column, `standard` are the dense numbers as the weights take them.
+        `standard` are the dense numbers as the weights take them, `ngrams` and `form` are what n-grams and waves add
+        to every column.
         """
         said = standard * self._dense
         said[(features.dense == 0) & self._told_if_present] = 0
-        points: NDArray[Any] = np.bincount(self._reasons, said, len(_TEXTS))
-        headings, added = self._terms.points(features, self._weights, self._columns)
-        if len(headings):
-            points += np.bincount(headings, added, len(_TEXTS))
-        sums: list[float] = points.tolist()
-        sums[_WORDING_AT] += float(ngrams @ self._mix) - float(added.sum())
+        sums: list[float] = (self._sum_up @ said).tolist()
+        sums[_WORDING_AT] += float(ngrams @ self._mix)
+        sums[_FORM_AT] += float(form @ self._mix)
+        if len(features.terms):
+            for reason, added in self._terms.points(features, self._weights, self._columns):
+                sums[reason] += added
+                sums[_WORDING_AT] -= added
         return _told(sums[:_REST])
 
 
-def _told(points: Sequence[float]) -> list[str]:
-    order = sorted(range(len(points)), key=lambda at: -abs(points[at]))[:MOST]
-    least = max(LEAST_SHARE * abs(points[order[0]]), LEAST_POINTS)
-    return [_HARDER[at] if points[at] > 0 else _EASIER[at] for at in order if abs(points[at]) >= least]
+def _told(sums: Sequence[float]) -> list[str]:
+    sizes = list(map(abs, sums))
+    least = max(LEAST_SHARE * max(sizes), LEAST_POINTS)
+    told = sorted([(-size, at) for at, size in enumerate(sizes) if size >= least])
+    return [_HARDER[at] if sums[at] > 0 else _EASIER[at] for _, at in told[:MOST]]
 
 
 def _reason(name: str) -> int:
@@ -143,20 +151,15 @@ class _Terms:
         self._buckets = np.array(buckets, np.uint32).reshape(len(buckets), len(keys)).T
         self._headings = np.array(_headings(artifact.terms), np.intp)
 
-    def points(
-        self, features: Features, weights: Weights, columns: Columns
-    ) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
+    def points(self, features: Features, weights: Weights, columns: Columns) -> list[tuple[int, float]]:
         """Return the reason of every bucket that a term of the text has, and what the bucket adds."""
         buckets = self._buckets[features.terms]
-        headings = np.repeat(self._headings[features.terms], buckets.shape[1])
-        buckets = buckets.ravel()
         at = features.indices.searchsorted(buckets)
-        hit = features.indices.take(at, mode="clip") == buckets if len(features.indices) else at < 0
-        at, found = at[hit], buckets[hit]
-        added = (
-            features.values[at] * weights.rows[found] * (weights.buckets[found].astype(np.float32) @ columns)
-        )
-        return headings[hit], added
+        rows, groups = np.nonzero(features.indices.take(at, mode="clip") == buckets)
+        at, found = at[rows, groups], buckets[rows, groups]
+        points = weights.buckets[found].astype(np.float32) @ columns
+        added = features.values[at] * weights.rows[found] * points
+        return list(zip(self._headings[features.terms[rows]].tolist(), added.tolist(), strict=True))
 
 
 def _headings(terms: Terms | None) -> list[int]:

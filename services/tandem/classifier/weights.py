@@ -34,10 +34,16 @@ class Weights:
     limit: float
     """Largest standardised dense number that counts."""
     bias: Columns
+    frequencies: NDArray[np.float32]
+    """Directions of the waves over the standardised dense numbers; shape [dense, waves]; there may be none."""
+    phases: NDArray[np.float32]
+    waves: NDArray[np.float32]
+    """Weights of the waves; shape [waves, columns]."""
 
     def score(self, features: Features) -> Columns:
         """Return the sum of every column; shape [columns]."""
-        return self.ngrams(features) + self.standardised(features) @ self.dense + self.bias
+        standard = self.standardised(features)
+        return self.ngrams(features) + standard @ self.dense + self.form(standard) + self.bias
 
     def ngrams(self, features: Features) -> Columns:
         """Return what the n-grams add to every column."""
@@ -53,15 +59,32 @@ class Weights:
         np.maximum(standard, np.float32(-self.limit), out=standard)
         return standard
 
+    def waving(self, standard: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the waves at standardised dense numbers of shape [..., dense]; shape [..., waves].
+
+        Their products approximate a radial kernel (Rahimi and Recht, "Random features for large-scale kernel
+        machines", 2007), so that linear weights over them draw curves over the form of a text.
+        """
+        waving: NDArray[np.float32] = np.cos(standard @ self.frequencies + self.phases)
+        return waving
+
+    def form(self, standard: NDArray[np.float32]) -> Columns:
+        """Return what the waves add to every column."""
+        sums: Columns = self.waving(standard) @ self.waves
+        return sums
+
 
 def in_bytes(weights: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32], Columns]:
     """Return weights of shape [buckets, columns] as bytes, with the scale of every row and of every column.
 
     A column is scaled by its root mean square, a row by its largest weight then: so a rare n-gram with small weights
-    keeps as many digits as a frequent one with large weights.
+    keeps as many digits as a frequent one with large weights. The scales of rows are numbers that 16 bits can hold.
     """
     columns = np.maximum(np.sqrt(np.square(weights, dtype=np.float64).mean(axis=0)), _LEAST)
     scaled = weights / columns
-    rows = np.maximum(np.abs(scaled).max(axis=1), _LEAST) / LARGEST
-    buckets = np.rint(scaled / rows[:, None]).astype(np.int8)
-    return buckets, rows.astype(np.float32), columns.astype(np.float32)
+    largest = np.abs(scaled).max(axis=1)
+    unit = max(float(largest.max()), _LEAST) / LARGEST
+    rows = (largest / LARGEST / unit).astype(np.float16).astype(np.float64)
+    steps = np.where(rows > 0, rows, np.inf)[:, None] * unit
+    buckets = np.clip(np.rint(scaled / steps), -LARGEST, LARGEST).astype(np.int8)
+    return buckets, rows.astype(np.float32), (columns * unit).astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 
@@ -44,7 +47,18 @@ def test_what_is_read_is_what_was_written(file: Path) -> None:
     assert read.revision == revision
     assert read.header == artifacts.header()
     assert read.extractor.spec == artifacts.SPEC
-    for name in ("buckets", "rows", "columns", "dense", "mean", "scale", "bias"):
+    for name in (
+        "buckets",
+        "rows",
+        "columns",
+        "dense",
+        "mean",
+        "scale",
+        "bias",
+        "frequencies",
+        "phases",
+        "waves",
+    ):
         assert np.array_equal(getattr(read.weights, name), getattr(written, name))
 
 
@@ -56,6 +70,7 @@ def test_word_vectors_are_kept(file: Path) -> None:
     more = replace(
         plain,
         dense=np.pad(plain.dense, ((0, 2), (0, 0))),
+        frequencies=np.pad(plain.frequencies, ((0, 2), (0, 0))),
         mean=np.pad(plain.mean, (0, 2)),
         scale=np.pad(plain.scale, (0, 2), constant_values=1),
     )
@@ -84,9 +99,12 @@ def test_the_score_is_the_sum_of_its_parts() -> None:
     expected = np.array(weights.bias, float)
     for index, value in zip(features.indices, features.values, strict=True):
         expected += value * table[index]
-    for number, dense in enumerate(features.dense):
-        standard = (dense - weights.mean[number]) / weights.scale[number]
-        expected += np.clip(standard, -weights.limit, weights.limit) * weights.dense[number]
+    standard = np.clip((features.dense - weights.mean) / weights.scale, -weights.limit, weights.limit)
+    for number, dense in enumerate(standard):
+        expected += dense * weights.dense[number]
+    for number, phase in enumerate(weights.phases):
+        angle = math.fsum(standard * weights.frequencies[:, number]) + phase
+        expected += math.cos(angle) * weights.waves[number]
     assert weights.score(features).tolist() == pytest.approx(expected.tolist(), rel=1e-4, abs=1e-4)
 
 
@@ -203,3 +221,24 @@ def seconds_to_load() -> float:
     started = time.process_time()
     load_artifact(DEFAULT_ARTIFACT)
     return time.process_time() - started
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    file = tmp_path_factory.mktemp("content") / "made.safetensors"
+    artifacts.write(file)
+    return file.read_bytes()
+
+
+@given(data=st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_byte_that_changed_is_noticed(content: bytes, tmp_path: Path, data: st.DataObject) -> None:
+    header = 8 + int.from_bytes(content[:8], "little")
+    at = data.draw(st.one_of(st.integers(0, header - 1), st.integers(0, len(content) - 1)))
+    byte = data.draw(st.integers(0, 255).filter(lambda value: value != content[at]))
+    file = tmp_path / "changed.safetensors"
+    file.write_bytes(content[:at] + bytes([byte]) + content[at + 1 :])
+    # A blank between the tensors may be another blank; nothing else may differ.
+    if not content[at : at + 1].isspace():
+        with pytest.raises(ArtifactUnusable):
+            load_artifact(file)

@@ -15,6 +15,9 @@ from tandem.v1 import types_pb2
     [
         ("What is the capital of France?", "en"),
         ("Sort list ascending", "en"),
+        ("Is TARP syndrome inherited ?", "en"),
+        ("$\\frac{10 i}{2-i}=($ 　) 的值是", "zh"),
+        ("Solve $\\frac{x(x + 1)^2}{y - 7} \\le 0$.", "en"),
         ("法国的首都是哪里？", "zh"),
         ("用Python写一个HTTP server", "zh"),
         ("Translate into English: 今天天气很好，我们去公园散步吧，然后一起吃午饭", "en"),

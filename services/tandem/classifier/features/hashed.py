@@ -54,13 +54,19 @@ class Hashed:
             whole = _LOG_COUNT.take(counts - 1, mode="clip")
         else:
             whole = np.full(len(indices), UNIT, np.int64)
-        values = np.empty(len(indices), np.float32)
-        bounds = indices.searchsorted(self._bounds).tolist()
-        for weight, first, last in zip(self._weights, bounds[:-1], bounds[1:], strict=True):
-            part = whole[first:last]
-            if first < last:
-                np.multiply(part, weight / math.sqrt(int(part.dot(part))), out=values[first:last])
-        return indices, values
+        bounds = indices.searchsorted(self._bounds)
+        return indices, (whole * self._scales(whole, bounds)).astype(np.float32)
+
+    def _scales(self, whole: NDArray[np.int64], bounds: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return what brings the values of each group to the length of its weight."""
+        sums = np.zeros(len(whole) + 1, np.int64)
+        np.add.accumulate(whole * whole, out=sums[1:])
+        lengths = sums[bounds].tolist()
+        scales = [
+            weight / math.sqrt(end - start) if end > start else 0.0
+            for weight, start, end in zip(self._weights, lengths[:-1], lengths[1:], strict=True)
+        ]
+        return np.repeat(scales, bounds[1:] - bounds[:-1])
 
 
 def _found(group: Group, scan: Scan) -> Hashes:

@@ -19,7 +19,6 @@ from tandem.classifier.features.alphabet import (
     CLASS_OF,
     CODE_OF,
     LAST_INNER,
-    LAST_WORD,
     Class,
     Classes,
     Codes,
@@ -34,6 +33,11 @@ SPREAD: Final = 0x9E3779B97F4A7C15
 FOLLOW: Final = 0xDA942042E4DD58B5
 """Factor of the words before the last one in the hash of a sequence of words."""
 _FOLLOW: Final = np.uint64(FOLLOW)
+# Comparing an array with a member of an enum takes three times as long as with a plain number.
+_IDEOGRAPH: Final = int(Class.IDEOGRAPH)
+_INNER: Final = int(LAST_INNER)
+_BLANK: Final = Class.SPACE >> 1
+"""Half of the class of a space, and of that of a line end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class Scan:
         points = code_points(f" {text} ")
         self.classes: Classes = CLASS_OF.take(points, mode="clip")
         codes, classes = tables.codes.take(points, mode="clip"), self.classes
-        blank = (classes >> 1) == Class.SPACE >> 1
+        blank = (classes >> 1) == _BLANK
         blank[1:] &= blank[:-1]
         blank[0] = False
         if blank.any():
@@ -81,22 +85,22 @@ class Scan:
         self._tables = tables
         self.codes = codes
         self.kept_classes = classes
-        self.has_ideographs = bool((classes == Class.IDEOGRAPH).any())
+        self.has_ideographs = bool((classes == _IDEOGRAPH).any())
         self.prefix = np.empty(len(codes) + 1, np.uint64)
         self.prefix[0] = 0
-        np.cumsum(codes * tables.powers[: len(codes)], out=self.prefix[1:])
+        np.add.accumulate(codes * tables.powers[: len(codes)], out=self.prefix[1:])
         self.starts, self.ends = self._words()
         spans = self.prefix[self.ends] - self.prefix[self.starts]
         self.hashes: Hashes = spans * tables.inverses[self.starts]
         self._sequences: list[Hashes] = [self.hashes]
 
     def _words(self) -> tuple[Positions, Positions]:
-        inner = self.kept_classes <= LAST_INNER
+        inner = self.kept_classes <= _INNER
         changes = np.flatnonzero(inner[1:] != inner[:-1]) + 1
         starts, ends = changes[::2], changes[1::2]
         if not self.has_ideographs:
             return starts, ends
-        ideographs = np.flatnonzero(self.kept_classes == LAST_WORD)
+        ideographs = np.flatnonzero(self.kept_classes == _IDEOGRAPH)
         starts = np.concatenate((starts, ideographs))
         order = np.argsort(starts, kind="stable")
         return starts[order], np.concatenate((ends, ideographs + 1))[order]
@@ -129,14 +133,14 @@ class Scan:
 
     @cached_property
     def _ideographs_before(self) -> NDArray[np.int32]:
-        return _counted(self.kept_classes[self.starts] == Class.IDEOGRAPH)
+        return _counted(self.kept_classes[self.starts] == _IDEOGRAPH)
 
     @cached_property
     def _ideograph_characters_before(self) -> NDArray[np.int32]:
-        return _counted(self.kept_classes == Class.IDEOGRAPH)
+        return _counted(self.kept_classes == _IDEOGRAPH)
 
 
 def _counted(marks: NDArray[np.bool_]) -> NDArray[np.int32]:
     counts = np.zeros(len(marks) + 1, np.int32)
-    np.cumsum(marks, out=counts[1:])
+    np.add.accumulate(marks, out=counts[1:])
     return counts

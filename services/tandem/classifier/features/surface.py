@@ -32,6 +32,7 @@ LONGEST_MARK: Final = 2
 """Longest number of an item, such as `12.`; an option has one letter."""
 _FIRST_OPTION: Final = np.uint32(ord("a"))
 _OPTIONS: Final = np.uint32(ord("j") - ord("a"))
+_DIGIT: Final = int(Class.DIGIT)
 _CLOSING: Final = np.isin(np.arange(len(Class)), (Class.STOP, Class.ROUND, Class.COMMA))
 """Whether a class closes an option or the number of an item."""
 _COUNTED: Final = (
@@ -78,7 +79,7 @@ def _words(scan: Scan, inner: int) -> tuple[float, ...]:
         return 0, 0, 0, 0, 0, 0
     classes = scan.kept_classes
     lengths = ends - starts
-    numeric = classes[starts] == Class.DIGIT
+    numeric = classes[starts] == _DIGIT
     pointed = np.flatnonzero(_CLOSING[classes[ends]] & (lengths <= LONGEST_MARK))
     letters = items = 0
     if len(pointed):
