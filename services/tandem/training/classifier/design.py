@@ -70,7 +70,9 @@ class Design:
         )
         standard = np.clip((batch.dense - self.mean) / self.scale, -LIMIT, LIMIT)
         waves = np.cos(standard @ self.frequencies + self.phases) * np.float32(AMPLITUDE)
-        rows: sparse.csr_array = sparse.hstack((grams, sparse.csr_array(waves)), format="csr", dtype=np.float32)
+        rows: sparse.csr_array = sparse.hstack(
+            (grams, sparse.csr_array(waves)), format="csr", dtype=np.float32
+        )
         return rows
 
 
@@ -91,7 +93,8 @@ def batch(texts: Sequence[str]) -> Batch:
 def take(found: Batch, rows: NDArray[np.intp]) -> Batch:
     """Return the rows of a batch."""
     matrix = sparse.csr_array(
-        (found.values, found.indices.astype(np.int64), found.indptr), shape=(len(found.indptr) - 1, SPEC.buckets)
+        (found.values, found.indices.astype(np.int64), found.indptr),
+        shape=(len(found.indptr) - 1, SPEC.buckets),
     )[rows]
     return Batch(
         matrix.indptr.astype(np.int64),

@@ -18,10 +18,13 @@ from ruamel.yaml import YAML
 TEMPLATES: Final = Path(__file__).parent / "templates"
 DOMAINS: Final = ("general", "medical", "legal", "finance", "science")
 ANY: Final = "any"
+GENERATED_SEED: Final = 1
 GENERAL_SHARE: Final = 3
 """How much likelier than another domain the general one is for a template of any domain."""
 MANNERED: Final = 0.3
 """Share of prompts with words before, and of prompts with words after."""
+TRADITIONAL: Final = 0.12
+"""Share of Chinese prompts in traditional characters."""
 
 _SLOT: Final = re.compile(r"\{([a-z]+)\}")
 
@@ -46,33 +49,44 @@ def generated(copies: int, seed: int) -> list[Prompt]:
 
 
 def _all(copies: int, draw: random.Random) -> Iterator[Prompt]:
-    manners = _read(TEMPLATES / "manners.yaml")
+    manners = read_templates("manners.yaml")
+    characters = read_templates("traditional.yaml")
+    traditional = str.maketrans(characters["simplified"], characters["traditional"])
     for language in ("en", "zh"):
-        fillers = _fillers(language)
+        known = fillers(language)
         for file in sorted(TEMPLATES.glob(f"prompts_{language}_*.yaml")):
-            document = _read(file)
-            slots = {**fillers, ANY: {**fillers[ANY], **document.pop("slots", {})}}
-            for task, by_domain in document.items():
-                for domain, templates in by_domain.items():
-                    for template in templates:
-                        for _ in range(copies):
-                            chosen = _domain(domain, template, slots, draw)
-                            text = _mannered(fill(template, chosen, slots, draw), manners[language], draw)
-                            yield Prompt(text, language, task, chosen, template)
+            document = read_templates(file.name)
+            slots = {**known, ANY: {**known[ANY], **document.pop("slots", {})}}
+            for task, domain, template in templates_in(document):
+                for _ in range(copies):
+                    chosen = _domain(domain, template, slots, draw)
+                    text = _mannered(fill(template, chosen, slots, draw), manners[language], draw)
+                    if language == "zh" and draw.random() < TRADITIONAL:
+                        text = text.translate(traditional)
+                    yield Prompt(text, language, task, chosen, template)
 
 
-def _fillers(language: str) -> dict[str, dict[str, list[str]]]:
+def templates_in(document: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterator[tuple[str, str, str]]:
+    """Give the label, the domain and the text of every template of a document."""
+    for task, by_domain in document.items():
+        for domain, templates in by_domain.items():
+            for template in templates:
+                yield task, domain, template
+
+
+def fillers(language: str) -> dict[str, dict[str, list[str]]]:
     """Return what fills the slots of a language, by domain and slot, of all files together."""
     found: dict[str, dict[str, list[str]]] = {}
     for file in sorted(TEMPLATES.glob(f"fillers_{language}*.yaml")):
-        for domain, slots in _read(file).items():
+        for domain, slots in read_templates(file.name).items():
             for slot, texts in slots.items():
                 found.setdefault(domain, {}).setdefault(slot, []).extend(texts)
     return found
 
 
-def _read(file: Path) -> dict[str, Any]:
-    document: dict[str, Any] = YAML(typ="safe", pure=True).load(file)
+def read_templates(name: str) -> dict[str, Any]:
+    """Return a document of the folder of templates."""
+    document: dict[str, Any] = YAML(typ="safe", pure=True).load(TEMPLATES / name)
     return document
 
 
