@@ -161,9 +161,8 @@ def _fit(
     kind: Kind, rows: Rows, texts: Sequence[Labelled]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return weights [buckets + dense, columns] and bias [columns], for rows as they are, not as scaled here."""
-    kept = shared(
-        rows.grams, [text.unit for text in texts], min(LEAST_UNITS, len({text.unit for text in texts}))
-    )
+    units = [text.unit for text in texts]
+    kept = shared(rows.grams, units, min(LEAST_UNITS, max(1, len(set(units)) // 2)))
     factors = _factors(kind, rows.standard.shape[1])
     scaled = sparse.hstack(
         (rows.grams[:, kept] * GRAMS, sparse.csr_array(rows.standard * factors)),
