@@ -1,4 +1,4 @@
-"""Would catch waves that are no kernel, and an artifact whose columns say something else than the heads that were learned."""
+"""Would catch waves that are no kernel, and an artifact whose columns say something else than the heads do."""
 
 from __future__ import annotations
 
