@@ -16,7 +16,7 @@ from routing_bench.protocol import RESAMPLES
 from routing_bench.row import Row
 from tandem.training.classifier import calibration, design
 from tandem.training.classifier.folds import numbered, splits
-from tandem.training.classifier.routing import OWN_TRUST, fit, score
+from tandem.training.classifier.routing import OWN_TRUST, fit_twice, score
 
 COMPLEXITY: Final = {
     "mmlupro": ("complexity, MMLU-Pro", 0.38, 0.45),
@@ -41,7 +41,8 @@ def complexity(corpus: Corpus, name: str) -> Row:
     for learned, asked in _splits(corpus, name):
         features = design.take(source.features, learned)
         laid = design.Design.of(features.dense)
-        heads = fit(laid.rows(features), hard[learned, None])
+        other = laid.rows(design.take(source.otherwise, learned))
+        heads = fit_twice(laid.rows(features), other, hard[learned, None])
         rated[asked] = heads.predict(laid.rows(design.take(source.features, asked)))[:, 0]
     kept = np.flatnonzero(~np.isnan(rated))
     draw = np.random.default_rng(0)

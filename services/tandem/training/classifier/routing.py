@@ -53,6 +53,12 @@ def fit(rows: sparse.csr_array, targets: Targets, penalty: float = PENALTY) -> L
     return Linear(weights, np.atleast_1d(model.intercept_).astype(np.float32))
 
 
+def fit_twice(rows: sparse.csr_array, otherwise: sparse.csr_array, targets: Targets) -> Linear:
+    """Fit heads on questions as they were asked and as they might have been, with the same targets."""
+    both = sparse.vstack((rows, otherwise), format="csr")
+    return fit(both, np.concatenate((targets, targets)), 2 * PENALTY)
+
+
 def score(qualities: Targets, trust: float) -> NDArray[np.float32]:
     """Return how much better the strong model would be, up to a constant, from what the heads say; shape [rows]."""
     found: NDArray[np.float32] = np.float32(trust) * qualities[:, 1] - qualities[:, 0]
