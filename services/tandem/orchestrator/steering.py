@@ -1,0 +1,79 @@
+"""Moves the border between the tiers so that the policy's target is held, and says what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tandem.catalogue import Catalogue
+from tandem.orchestrator.routing_policy import Routing, Target
+from tandem.orchestrator.share import Choice, ShareController
+from tandem.orchestrator.spending import Spending
+from tandem.v1 import types_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A request that was counted when it was planned."""
+
+    ticket: int
+    strong: bool
+    """Whether the strong tier was planned."""
+
+
+class Steering:
+    """The live control of one orchestrator; every replica holds the target for itself.
+
+    A request counts for the strong tier when that tier is asked for it, also when the client named it, as a voice of an
+    ensemble, in place of the cheap tier, and when it then fails. All requests that are planned count; those answered
+    from the cache or by another request's attempts are not planned.
+    """
+
+    def __init__(self, routing: Routing, target: Target, catalogue: Catalogue) -> None:
+        self._routing = routing
+        self._target_nano_usd = target.nano_usd
+        self._spending = Spending(routing, catalogue)
+        self._controller = ShareController(self._share(target.share), routing.threshold)
+
+    def choose(self, probability: float, threshold: float, request_id: str) -> Choice:
+        """Return the choice for a probability that the cheap tier suffices, where so much is configured."""
+        return self._controller.choose(probability - threshold, request_id)
+
+    def count(self, *, strong: bool, choice: Choice | None, sick: bool) -> Counted:
+        """Count a planned request that is going to be answered.
+
+        Args:
+            strong: whether the strong tier is asked.
+            choice: what its score said; None: the score was not asked.
+            sick: whether the strong tier is kept from getting all requests.
+        """
+        key = choice.key if choice else None
+        return Counted(self._controller.count(strong=strong, key=key, steer=not sick), strong)
+
+    def ended(self, counted: Counted, attempts: Sequence[types_pb2.Attempt]) -> None:
+        """Take into account what was done for a request in the end."""
+        if not counted.strong and any(each.target.tier == self._routing.strong for each in attempts):
+            self._controller.also(counted.ticket)
+        if self._target_nano_usd is not None:
+            self._spending.learn(attempts)
+            self._controller.target = self._spending.share_for(self._target_nano_usd)
+
+    def state(self) -> types_pb2.ShareControl:
+        """Return what is held, and how well."""
+        control = self._controller
+        state = types_pb2.ShareControl(
+            target=control.target,
+            measured=control.measured,
+            measured_requests=control.measured_requests,
+            out_of_reach=control.out_of_reach,
+        )
+        if self._target_nano_usd is not None:
+            state.target_nano_usd = self._target_nano_usd
+            state.out_of_reach |= not self._spending.reaches(self._target_nano_usd)
+            measured = self._spending.measured_nano_usd
+            if measured is not None:
+                state.measured_nano_usd = measured
+        return state
+
+    def _share(self, share: float | None) -> float:
+        return self._spending.share_for(self._target_nano_usd or 0) if share is None else share
