@@ -111,6 +111,12 @@ def up(
     pro_model: Model = DEFAULT_SOURCE,
     triton_url: TritonUrl = None,
     ledger: Ledger = None,
+    keep_prompts: Annotated[
+        bool,
+        typer.Option(
+            "--keep-prompts", help="Keep the text of conversations in the ledger, to learn from them."
+        ),
+    ] = False,
     log_format: Annotated[LogFormatName, typer.Option(help="Form of the logs.")] = LogFormatName.console,
     log_level: Annotated[
         LogLevelName, typer.Option(help="Least severe level that is logged.")
@@ -129,6 +135,7 @@ def up(
         pro_model,
         triton_url or [],
         ledger,
+        keep_prompts,
         log_format.value,
         log_level.value,
     )

@@ -198,7 +198,9 @@ class Orchestrator:
             self._close(asked, answer, reason_of(error))
 
     def _close(self, asked: _Asked, answer: types_pb2.Answer, reason: str = "") -> None:
-        self._bookkeeper.close(Ended(answer, asked.call, asked.method, asked.verdict, reason))
+        self._bookkeeper.close(
+            Ended(answer, asked.call, asked.method, asked.verdict, reason, asked.request.messages)
+        )
 
 
 def _finished(answer: types_pb2.Answer) -> Event:

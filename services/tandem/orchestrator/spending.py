@@ -14,7 +14,7 @@ from tandem.v1 import types_pb2
 
 EXPECTED_PROMPT_TOKENS: Final = 256
 """Length of a prompt from which it follows what a request costs, as long as nothing is known."""
-PRIOR_REQUESTS: Final = 8
+PRIOR_REQUESTS: Final = 4
 """How many requests the assumed cost counts for at first."""
 REMEMBERED_REQUESTS: Final = 500
 """A new request counts at least as one of so many; after as many nothing is assumed any more."""

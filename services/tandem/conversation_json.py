@@ -1,0 +1,46 @@
+"""Conversations as JSON: what people write into files, and what a ledger keeps of a prompt if it is told to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from tandem.v1 import types_pb2
+
+ROLES: Final = {
+    "system": types_pb2.ROLE_SYSTEM,
+    "user": types_pb2.ROLE_USER,
+    "assistant": types_pb2.ROLE_ASSISTANT,
+}
+_NAMES: Final = {role: name for name, role in ROLES.items()}
+
+
+def from_json(value: Any) -> list[types_pb2.Message]:
+    """Return the messages of `[{"role": "user", "content": "…"}, …]`.
+
+    Raises:
+        ValueError: it has another form; the message says what is expected.
+        TypeError: likewise.
+    """
+    if not isinstance(value, list) or not value:
+        raise ValueError('messages must be a list such as [{"role": "user", "content": "…"}]')
+    messages = []
+    for each in value:
+        role = each.get("role") if isinstance(each, dict) else None
+        if role not in ROLES:
+            raise ValueError(f"a message needs a role, one of {', '.join(ROLES)} (got {each!r:.80})")
+        if not isinstance(each.get("content"), str):
+            raise TypeError(f"a message needs content, which is text (got {each!r:.80})")
+        messages.append(types_pb2.Message(role=ROLES[role], parts=[types_pb2.Part(text=each["content"])]))
+    return messages
+
+
+def to_json(messages: Iterable[types_pb2.Message]) -> list[dict[str, str]]:
+    """Return the text of messages in the form that `from_json` reads; pictures and recordings are left out."""
+    return [
+        {
+            "role": _NAMES[message.role],
+            "content": "\n".join(part.text for part in message.parts if part.HasField("text")),
+        }
+        for message in messages
+    ]
