@@ -40,7 +40,7 @@ def sample_of(artifact: Path) -> list[Scored]:
             for language, values in groups.items()
             for score in _spread(values, REQUESTS // len(groups))
         ]
-    except (OSError, KeyError, TypeError, ValueError, struct.error) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, struct.error) as error:
         raise NoSample(
             f"{artifact} has no calibration sample ({error!r:.80}); give traffic of your own: --traffic FILE with "
             'a JSON object a line such as {"text": "…"}, or --from-ledger'

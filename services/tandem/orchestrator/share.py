@@ -9,7 +9,7 @@ This is quantile tracking by the integral of the error alone, as in adaptive con
 2021, arXiv:2106.00170; Angelopoulos, Candès and Tibshirani 2023, arXiv:2307.16895), in the space of quantiles. It gives
 a bound that needs no assumption on the scores: at `target + GAIN × debt` ≤ 0 nobody, and at ≥ 1 everybody, is sent to
 the strong tier, so the debt stays within an interval of 1 / GAIN + 1 requests. Among any requests in a row, the strong
-tier is asked for no more than 21 more or fewer than the target wants: one point of 2,100. Where too few requests are
+tier is asked for no more than 17 more or fewer than the target wants: one point of 1,700. Where too few requests are
 free to go either way, the debt is cut to that interval: nothing is made up for later.
 
 Requests are counted, not seconds: the same requests give the same decisions.
@@ -23,7 +23,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-GAIN: Final = 0.05
+GAIN: Final = 0.0625
 """Change of the wanted share among free requests, per request that the strong tier is owed."""
 WINDOW_SCORES: Final = 256
 """Scores that a threshold is placed among: enough for a quantile, few enough to forget what was asked before."""
