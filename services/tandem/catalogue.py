@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -50,9 +49,8 @@ class Price(Section):
     def cost_nano_usd(self, input_tokens: int, output_tokens: int) -> int:
         """Return the cost in billionths of a US dollar, exact, halves rounded to even."""
         per_input, per_output = self._scaled
-        return round(
-            Fraction(input_tokens * per_input + output_tokens * per_output, 10 ** (_PRICE_PLACES - 3))
-        )
+        cost, thousandths = divmod(input_tokens * per_input + output_tokens * per_output, 1000)
+        return cost + (thousandths > 500 or (thousandths == 500 and cost % 2 == 1))
 
     @cached_property
     def _scaled(self) -> tuple[int, int]:

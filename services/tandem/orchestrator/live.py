@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tandem.catalogue import Catalogue, Variant
@@ -91,6 +91,10 @@ class LiveModels:
             for tier, entry in catalogue.tiers.items()
             for variant, found in entry.variants.items()
         }
+        self._of_tier = {
+            tier: tuple(model for (owner, _), model in self._models.items() if owner == tier)
+            for tier in catalogue.tiers
+        }
 
     def __iter__(self) -> Iterator[LiveModel]:
         return iter(self._models.values())
@@ -99,9 +103,13 @@ class LiveModels:
         """Whether another variant of the same tier hangs or is away: they share a server, which may be what is sick."""
         return any(
             model.breaker.state != CLOSED and model.breaker.cause in SERVER_CAUSES
-            for model in self
-            if model.target.tier == target.tier and model.target != target
+            for model in self.of_tier(target.tier)
+            if model.target != target
         )
+
+    def of_tier(self, tier: str) -> Sequence[LiveModel]:
+        """Return the variants of a tier, in the catalogue's order."""
+        return self._of_tier[tier]
 
     def of(self, target: types_pb2.Target) -> LiveModel:
         """Return the model that a complete target names."""

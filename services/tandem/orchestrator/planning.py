@@ -55,6 +55,7 @@ class Planner:
         self._policy = policy
         self._live = live
         self._fallbacks = list(_planned_fallbacks(catalogue, policy))
+        self._forms: dict[frozenset[str], _Form] = {}
 
     def plan(
         self,
@@ -76,18 +77,14 @@ class Planner:
                 DeadlineTooShort.
         """
         route = Route(self._known, Ask(request, signals, call.tenant, call.request_id, cheap_only))
-        plan = types_pb2.Plan(
-            strategy=route.strategy(),
-            deadline_ms=call.remaining() * 1000.0,
-            margin_ms=self._policy.deadline.margin_ms,
-            policy_revision=self._policy.revision,
-        )
-        usable = route.usable()
-        plan.fallbacks.extend(row for row in self._fallbacks if row.target.tier in usable)
-        targets = route.targets(plan.strategy, plan.fallbacks)
+        strategy, form = route.strategy(), self._form(route.usable())
+        plan = types_pb2.Plan()
+        plan.CopyFrom(form.plan)
+        plan.strategy, plan.deadline_ms = strategy, call.remaining() * 1000.0
+        targets = route.targets(strategy, form.fallbacks)
         prompt_tokens = signals.context_tokens if signals else _estimated_tokens(request)
-        time = _Time(plan, self._live, self._policy, prompt_tokens, call.deadline)
-        time.refuse_if_too_short([v for name in route.allowed for v in self._variants(name)])
+        time = _Time(plan, form, self._known, prompt_tokens, call.deadline)
+        time.refuse_if_too_short([v for name in route.allowed for v in self._live.of_tier(name)])
         first = time.divide(targets[0])
         if first != targets[0]:
             targets = [route.hurry(targets[0], first)]
@@ -105,28 +102,58 @@ class Planner:
             return None
         strong = self._policy.routing.strong
         asked = any(attempt.target.tier == strong for attempt in planned.plan.attempts)
-        sick = self._variants(strong)[0].breaker.state != CLOSED
+        sick = self._live.of_tier(strong)[0].breaker.state != CLOSED
         return self.steering.count(strong=asked, choice=planned.choice, sick=sick)
 
     def states(self, planned: Planned, call: Call) -> list[types_pb2.ModelState]:
         """Return what is known of every model that the tenant may use."""
-        models = [model for name in planned.allowed for model in self._variants(name)]
+        models = [model for name in planned.allowed for model in self._live.of_tier(name)]
         return [model.state(planned.prompt_tokens, call.deadline) for model in models]
 
-    def _variants(self, tier: str) -> list[LiveModel]:
-        return [model for model in self._live if model.target.tier == tier]
+    def _form(self, usable: set[str]) -> _Form:
+        """Return what all plans have in common that may use these tiers: to make it anew takes half of the time."""
+        key = frozenset(usable)
+        if key not in self._forms:
+            self._forms[key] = self._new_form(key)
+        return self._forms[key]
+
+    def _new_form(self, usable: frozenset[str]) -> _Form:
+        fallbacks = [row for row in self._fallbacks if row.target.tier in usable]
+        plan = types_pb2.Plan(
+            margin_ms=self._policy.deadline.margin_ms,
+            policy_revision=self._policy.revision,
+            fallbacks=fallbacks,
+        )
+        stand_ins: dict[str, list[LiveModel]] = {}
+        for row in fallbacks:
+            if row.on == types_pb2.ATTEMPT_OUTCOME_TIMEOUT:
+                stand_ins.setdefault(row.from_tier, []).append(self._live.of(row.target))
+        return _Form(plan, fallbacks, stand_ins)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What all plans have in common that may use the same tiers."""
+
+    plan: types_pb2.Plan
+    """Such a plan, without what is its own. It is copied, never changed."""
+    fallbacks: Sequence[types_pb2.PlannedFallback]
+    """Those of the plan."""
+    stand_ins: Mapping[str, Sequence[LiveModel]]
+    """By tier, who may answer when one of its models hangs, in the policy's order."""
 
 
 class _Time:
     """The time of one plan, divided: deadline = margin + reserve + allowance of the first attempt."""
 
     def __init__(
-        self, plan: types_pb2.Plan, live: LiveModels, policy: Policy, prompt_tokens: int, deadline: float
+        self, plan: types_pb2.Plan, form: _Form, known: Known, prompt_tokens: int, deadline: float
     ) -> None:
         self._plan = plan
-        self._live = live
-        self._policy = policy.deadline
-        self._fuse_ms = policy.ensemble.fuse_ms
+        self._form = form
+        self._live = known.live
+        self._policy = known.policy.deadline
+        self._fuse_ms = known.policy.ensemble.fuse_ms
         self._prompt_tokens = prompt_tokens
         self._deadline = deadline
         self._usable_ms = plan.deadline_ms - plan.margin_ms
@@ -186,14 +213,8 @@ class _Time:
 
     def _stand_ins(self, first: types_pb2.Target) -> list[LiveModel]:
         """Return who may answer when a model hangs, in the policy's order."""
-        targets = [
-            row.target
-            for row in self._plan.fallbacks
-            if row.on == types_pb2.ATTEMPT_OUTCOME_TIMEOUT
-            and row.from_tier == first.tier
-            and row.target != first
-        ]
-        return [model for model in map(self._live.of, targets) if model.breaker.admits]
+        stand_ins = self._form.stand_ins.get(first.tier, ())
+        return [model for model in stand_ins if model.target != first and model.breaker.admits]
 
     def _quicker(
         self, first: types_pb2.Target, stand_ins: Sequence[LiveModel], allowance_ms: float

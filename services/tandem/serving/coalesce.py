@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Final, Generic, TypeVar
 
 from tandem.clock import now
@@ -40,13 +41,33 @@ class Coalescer(Generic[M]):
 
         With `hold_seconds` nobody reads along: messages after the first wait so long for others.
         """
-        inbox = _Inbox(self._merge)
-        pump = asyncio.create_task(inbox.fill(source))
         self._active += 1
-        sent, sent_at = 0, 0.0
+        try:
+            async with aclosing(source):
+                # Many an answer is one message: only what follows it needs somebody who reads on while it is written.
+                first = await anext(source, None)
+                if first is None:
+                    return
+                yield first
+                sent_at = now()
+                second = await anext(source, None)
+                if second is not None:
+                    async with aclosing(self._merged(second, source, sent_at, hold_seconds)) as messages:
+                        async for message in messages:
+                            yield message
+        finally:
+            self._active -= 1
+
+    async def _merged(
+        self, second: M, source: AsyncGenerator[M, None], sent_at: float, hold_seconds: float
+    ) -> AsyncGenerator[M, None]:
+        """Pass on the second message and what follows, merged, not more often than all streams together may."""
+        inbox = _Inbox(self._merge, second)
+        pump = asyncio.create_task(inbox.fill(source))
+        sent = 1
         try:
             while await inbox.wait():
-                if hold_seconds and sent:
+                if hold_seconds:
                     await inbox.pause(sent_at + hold_seconds - now())
                 elif sent >= PROMPT_MESSAGES:
                     await inbox.pause(sent_at + self._active / MESSAGES_PER_SECOND - now())
@@ -54,7 +75,6 @@ class Coalescer(Generic[M]):
                 yield inbox.pending.popleft()
             await pump
         finally:
-            self._active -= 1
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
 
@@ -62,8 +82,8 @@ class Coalescer(Generic[M]):
 class _Inbox(Generic[M]):
     """What has arrived from one source and was not passed on yet."""
 
-    def __init__(self, merge: Callable[[M, M], bool]) -> None:
-        self.pending: deque[M] = deque()
+    def __init__(self, merge: Callable[[M, M], bool], first: M) -> None:
+        self.pending: deque[M] = deque((first,))
         self._merge = merge
         self._arrived = asyncio.Event()
         self._flush = asyncio.Event()
@@ -79,7 +99,6 @@ class _Inbox(Generic[M]):
             self._ended = True
             self._flush.set()
             self._arrived.set()
-            await source.aclose()
 
     async def wait(self) -> bool:
         """Return True when something is pending, False when nothing more will come."""

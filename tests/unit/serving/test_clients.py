@@ -236,6 +236,6 @@ async def test_a_port_that_failed_before_does_not_fail_a_new_channel() -> None:
         await server.start()
         async with open_channel(address) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await channel.unary_unary("/nothing/Here")(b"")
+                await classifier_pb2_grpc.ClassifierServiceStub(channel).Classify(CLASSIFY)
         await server.stop(None)
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

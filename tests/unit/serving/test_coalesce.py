@@ -104,10 +104,10 @@ async def test_the_first_message_does_not_wait(monkeypatch: pytest.MonkeyPatch) 
 async def test_what_arrives_while_the_reader_is_busy_travels_together() -> None:
     source = Source(*(Text("a", str(number)) for number in range(9)), hangs=True)
     async with aclosing(Coalescer(merge).stream(source.stream([0.0]))) as merged:
-        first = await anext(merged)
+        found = [await anext(merged), await anext(merged)]
         await source.sent.wait()
-        rest = await anext(merged)
-    assert first.content + rest.content == "012345678"
+        found.append(await anext(merged))
+    assert "".join(message.content for message in found) == "012345678"
 
 
 async def test_the_end_does_not_wait_for_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,13 +164,21 @@ async def test_an_error_comes_after_what_came_before() -> None:
 async def test_an_error_that_nobody_waits_for_is_not_reported_as_unheard() -> None:
     unheard: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
-    source = Source(Text("a", "1"), Text("b", "2"), failure=ValueError("broken"))
+    source = Source(Text("a", "1"), Text("b", "2"), Text("a", "3"), failure=ValueError("broken"))
     async with aclosing(Coalescer(merge).stream(source.stream())) as merged:
-        await anext(merged)
+        assert [(await anext(merged)).content, (await anext(merged)).content] == ["1", "2"]
         await source.sent.wait()
         await asyncio.sleep(0)
     gc.collect()
     assert unheard == []
+
+
+async def test_a_stream_of_one_message_starts_no_task() -> None:
+    async with aclosing(Coalescer(merge).stream(Source(Text("a", "1")).stream(), 0.25)) as merged:
+        assert (await anext(merged)).content == "1"
+        assert len(asyncio.all_tasks()) == 1
+        assert await anext(merged, None) is None
+        assert len(asyncio.all_tasks()) == 1
 
 
 async def test_a_stream_that_ended_no_longer_counts() -> None:
