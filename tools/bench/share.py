@@ -2,7 +2,8 @@
 
 Recorded questions go through the classifier once; then the orchestrator's own planner routes them, in mixes that drift,
 on a clock that does not wait. The fixed threshold is the one that gives the target on the steady mix, and the live
-control begins with it. The oracle knows the scores of each window in advance. What the figures mean: docs/share.md.
+control begins with it. The oracle knows the scores of each window in advance, hindsight those of all requests, so it
+asks the strong tier as often in total, but not evenly. What the figures mean: docs/share.md.
 
 The figures go to standard output, everything else to standard error. Exit status 1: the live control left its bar.
 """
@@ -18,6 +19,7 @@ from typing import Final
 
 import numpy as np
 
+from share_money import MoneyRow, money_row, money_table
 from share_plot import plot
 from share_replay import Routed, by_oracle, by_planner, with_policy
 from share_report import Replay, Row, as_object, table
@@ -26,10 +28,14 @@ from tandem.calibration.thresholds import cut_for_share
 from tandem.catalogue import Catalogue, load_catalogue
 from tandem.deployment import deploy_folder
 from tandem.orchestrator.policy import Policy, load_policy
+from tandem.orchestrator.routing_policy import Target
 
 LIVE: Final = "live control"
 FIXED: Final = "fixed threshold"
 ORACLE: Final = "oracle"
+HINDSIGHT: Final = "hindsight"
+MONEY_WINDOWS: Final = 2
+"""Of a share, in one of money: the lengths of answers scatter, too."""
 
 
 def say(text: str) -> None:
@@ -44,6 +50,7 @@ class Options(argparse.Namespace):
     requests: int
     target: float
     window: int
+    usd_per_1k: float
     seed: int
     json: bool
     plots: Path | None
@@ -59,6 +66,9 @@ def arguments(words: Sequence[str] | None = None) -> Options:
     parser.add_argument("--target", type=float, default=0.3, help="share to be held (default %(default)s)")
     parser.add_argument(
         "--window", type=int, default=1000, help="requests that a share is of (default %(default)s)"
+    )
+    parser.add_argument(
+        "--usd-per-1k", type=float, default=0.25, help="cost to be held in a second run (default %(default)s)"
     )
     parser.add_argument(
         "--seed", type=int, default=1, help="of everything that is drawn (default %(default)s)"
@@ -80,16 +90,27 @@ class Bench:
         scores = np.array([each.question.signals.r1_suffices.value for each in steady])
         self.threshold = cut_for_share(scores, options.target).threshold.value
 
+    def money(self, scenario: Scenario) -> MoneyRow:
+        """Let the live control route the requests of a scenario under a target of money."""
+        requests = draw(scenario, self._pool, self._options.requests, self._options.seed)
+        target = Target.model_validate({"usd_per_1k": self._options.usd_per_1k})
+        policy = with_policy(self._policy, self.threshold, target)
+        replay = Replay(scenario.name, requests, [0], 0.0, MONEY_WINDOWS * self._options.window)
+        return money_row(replay, self._catalogue, policy)
+
     def run(self, scenario: Scenario) -> tuple[Replay, dict[str, Routed]]:
         """Let everybody route the requests of a scenario."""
         count, target = self._options.requests, self._options.target
         requests = draw(scenario, self._pool, count, self._options.seed)
         changes = [0, *(round(place * count) for place in scenario.changes)]
         replay = Replay(scenario.name, requests, changes, target, self._options.window)
-        live, fixed = (with_policy(self._policy, self.threshold, share) for share in (target, None))
+        live, fixed = (
+            with_policy(self._policy, self.threshold, share) for share in (Target(share=target), None)
+        )
         return replay, {
             FIXED: by_planner(self._catalogue, fixed, requests),
             ORACLE: by_oracle(requests, target, self._options.window),
+            HINDSIGHT: by_oracle(requests, target, count),
             LIVE: by_planner(self._catalogue, live, requests),
         }
 
@@ -104,17 +125,16 @@ def main() -> int:
         replay, routed = bench.run(scenario)
         replays.append((replay, routed))
         best = replay.right(routed[ORACLE])
-        rows += [replay.row(name, routed[name], best) for name in (LIVE, FIXED, ORACLE)]
-        say(f"{scenario.name}: off by {rows[-3].settled_max:.2f} points at most, settled")
+        rows += [replay.row(name, routed[name], best) for name in (LIVE, FIXED, ORACLE, HINDSIGHT)]
+        say(f"{scenario.name}: off by {rows[-4].settled_max:.2f} points at most, settled")
+    money = [bench.money(scenario) for scenario in scenarios(options.requests) if not scenario.equal]
     if options.plots:
         plot(replays, options.plots)
-    facts = {
-        "target": options.target,
-        "window": options.window,
-        "requests": options.requests,
-        "seed": options.seed,
-    }
-    print(json.dumps(as_object(rows, threshold=bench.threshold, **facts)) if options.json else table(rows))
+    if options.json:
+        facts = {name: getattr(options, name) for name in ("target", "window", "requests", "seed")}
+        print(json.dumps(as_object(rows, money, threshold=bench.threshold, **facts)))
+    else:
+        print(f"{table(rows)}\n\n{money_table(money)}")
     return 0 if all(row.met for row in rows if row.contender == LIVE) else 1
 
 

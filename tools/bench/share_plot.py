@@ -15,7 +15,7 @@ from share_report import BAR, Replay
 mpl.use("Agg")
 
 COLUMNS: Final = 4
-WIDTHS: Final = {"live control": 1.8, "fixed threshold": 1.2, "oracle": 1.0}
+WIDTHS: Final = {"fixed threshold": 1.2, "oracle": 1.0, "live control": 1.8}
 DOTS_PER_INCH: Final = 110
 
 
@@ -25,8 +25,8 @@ def plot(replays: Sequence[tuple[Replay, Mapping[str, Routed]]], path: Path) -> 
     figure = Figure(figsize=(3.6 * COLUMNS, 2.7 * rows), layout="constrained")
     axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     for place, (replay, contenders) in zip(axes, replays, strict=False):
-        for name, routed in contenders.items():
-            place.plot(100.0 * replay.shares(routed), linewidth=WIDTHS[name], label=name)
+        for name, width in WIDTHS.items():
+            place.plot(100.0 * replay.shares(contenders[name]), linewidth=width, label=name)
         target = 100.0 * replay.target
         place.axhspan(target - BAR, target + BAR, color="grey", alpha=0.25, linewidth=0)
         place.set_title(replay.scenario, fontsize="medium")

@@ -24,7 +24,7 @@ from tandem.v1 import orchestrator_pb2
 
 DEADLINE_SECONDS: Final = 30.0
 SECONDS_BETWEEN: Final = 0.01
-_MESSAGES: Final = from_json([{"role": "user", "content": "?"}])
+MESSAGES: Final = from_json([{"role": "user", "content": "?"}])
 """What is asked is not looked at: the signals come with the request."""
 
 
@@ -38,9 +38,8 @@ class Routed:
     """In force for each request; where none decided, the one before."""
 
 
-def with_policy(base: Policy, threshold: float, share: float | None) -> Policy:
-    """Return a policy with a threshold, a target of share or none, and a tenant without the strong tier."""
-    target = None if share is None else Target(share=share)
+def with_policy(base: Policy, threshold: float, target: Target | None) -> Policy:
+    """Return a policy with a threshold, a target or none, and a tenant without the strong tier."""
     routing = base.routing.model_copy(update={"threshold": threshold, "target": target})
     tenants = {**base.entitlements.tenants, "without": (base.routing.cheap,)}
     entitlements = base.entitlements.model_copy(update={"tenants": tenants})
@@ -58,7 +57,7 @@ async def _by_planner(catalogue: Catalogue, policy: Policy, requests: Sequence[R
     latest = policy.routing.threshold
     for number, request in enumerate(requests):
         await asyncio.sleep(SECONDS_BETWEEN)
-        asked = orchestrator_pb2.GenerateRequest(messages=_MESSAGES, tier=request.tier)
+        asked = orchestrator_pb2.GenerateRequest(messages=MESSAGES, tier=request.tier)
         call = Call(f"replay-{number}", now() + DEADLINE_SECONDS, now(), request.tenant)
         planned = planner.plan(asked, request.question.signals, call)
         planner.count(planned)

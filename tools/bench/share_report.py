@@ -153,6 +153,6 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def as_object(rows: Sequence[Row], **facts: Any) -> dict[str, Any]:
-    """Return the rows as an object."""
-    return {**facts, "rows": [asdict(row) for row in rows]}
+def as_object(rows: Sequence[Row], money: Sequence[Any] = (), **facts: Any) -> dict[str, Any]:
+    """Return the rows as an object; `money` has those of share_money."""
+    return {**facts, "rows": [asdict(row) for row in rows], "money": [asdict(row) for row in money]}

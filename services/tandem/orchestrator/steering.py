@@ -31,9 +31,10 @@ class Steering:
 
     def __init__(self, routing: Routing, target: Target, catalogue: Catalogue) -> None:
         self._routing = routing
-        self._target_nano_usd = target.nano_usd
-        self._spending = Spending(routing, catalogue)
-        self._controller = ShareController(self._share(target.share), routing.threshold)
+        nano_usd = target.nano_usd
+        self._spending = None if nano_usd is None else Spending(routing, catalogue, nano_usd)
+        share = self._spending.share if self._spending else target.share
+        self._controller = ShareController(share or 0.0, routing.threshold)
 
     def choose(self, probability: float, threshold: float, request_id: str) -> Choice:
         """Return the choice for a probability that the cheap tier suffices, where so much is configured."""
@@ -54,9 +55,9 @@ class Steering:
         """Take into account what was done for a request in the end."""
         if not counted.strong and any(each.target.tier == self._routing.strong for each in attempts):
             self._controller.also(counted.ticket)
-        if self._target_nano_usd is not None:
+        if self._spending:
             self._spending.learn(attempts)
-            self._controller.target = self._spending.share_for(self._target_nano_usd)
+            self._controller.target = self._spending.share
 
     def state(self) -> types_pb2.ShareControl:
         """Return what is held, and how well."""
@@ -67,13 +68,10 @@ class Steering:
             measured_requests=control.measured_requests,
             out_of_reach=control.out_of_reach,
         )
-        if self._target_nano_usd is not None:
-            state.target_nano_usd = self._target_nano_usd
-            state.out_of_reach |= not self._spending.reaches(self._target_nano_usd)
+        if self._spending:
+            state.target_nano_usd = self._spending.nano_usd
+            state.out_of_reach |= self._spending.out_of_reach
             measured = self._spending.measured_nano_usd
             if measured is not None:
                 state.measured_nano_usd = measured
         return state
-
-    def _share(self, share: float | None) -> float:
-        return self._spending.share_for(self._target_nano_usd or 0) if share is None else share

@@ -215,6 +215,24 @@ async def test_longer_answers_of_the_strong_tier_leave_room_for_fewer() -> None:
     assert (await world.state()).target == pytest.approx(2160 / 34_200, abs=0.01)
 
 
+def test_money_is_held_while_answers_become_longer() -> None:
+    """Three times as long at the end as at the beginning: the means lag behind, the trim does not let them."""
+    routing = Routing(cheap="r1", strong="pro", undecided="r1")
+    steering = Steering(routing, Target.model_validate({"usd_per_1k": 0.2}), CATALOGUE)
+    chance, costs = random.Random(1), []
+    for number in range(8000):
+        choice = steering.choose(chance.random(), 0.5, str(number))
+        counted = steering.count(strong=choice.strong, choice=choice, sick=False)
+        tokens = round(100 * (1 + number / 4000))
+        costs.append(tokens * (3000 if choice.strong else 300))
+        usage = types_pb2.Usage(output_tokens=tokens)
+        target = types_pb2.Target(tier="pro" if choice.strong else "r1")
+        steering.ended(counted, [types_pb2.Attempt(target=target, usage=usage, cost_nano_usd=costs[-1])])
+    for start in range(2000, 8000, 2000):
+        assert sum(costs[start : start + 2000]) / 2000 == pytest.approx(200_000, rel=0.03)
+    assert not steering.state().out_of_reach
+
+
 def test_a_mean_is_exact_at_first_and_then_forgets() -> None:
     mean = Mean()
     for value in (1, 2, 6):
@@ -227,9 +245,8 @@ def test_a_mean_is_exact_at_first_and_then_forgets() -> None:
 
 def test_tiers_that_cost_the_same_are_a_matter_of_all_or_nothing() -> None:
     routing = Routing(cheap="r1", strong="r1", undecided="r1")
-    spending = Spending(routing, CATALOGUE)
-    assert (spending.share_for(10**9), spending.share_for(1)) == (1.0, 0.0)
-    assert spending.measured_nano_usd is None
+    assert [Spending(routing, CATALOGUE, nano_usd).share for nano_usd in (10**9, 1)] == [1.0, 0.0]
+    assert Spending(routing, CATALOGUE, 1).measured_nano_usd is None
 
 
 def test_before_anything_is_known_the_catalogues_prices_count() -> None:
