@@ -77,7 +77,7 @@ def _made_elsewhere(answer: types_pb2.Answer) -> bool:
     return shared or answer.cache == types_pb2.CACHE_OUTCOME_HIT
 
 
-# Each row is a tuple in the order of its table's columns: every request makes some, dictionaries take twice as long.
+# A row is a tuple in the order of its table: every request makes some, and dictionaries take twice as long.
 
 
 def _request(entry: Entry, key: str, booked: Sequence[types_pb2.Attempt]) -> Row:
