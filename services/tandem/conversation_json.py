@@ -16,23 +16,25 @@ _NAMES: Final = {role: name for name, role in ROLES.items()}
 
 
 def from_json(value: Any) -> list[types_pb2.Message]:
-    """Return the messages of `[{"role": "user", "content": "…"}, …]`.
+    """Return the messages of `[{"role": "user", "text": "…"}, …]`; `content` may stand for `text`.
 
     Raises:
         ValueError: it has another form; the message says what is expected.
         TypeError: likewise.
     """
     if not isinstance(value, list) or not value:
-        raise ValueError('messages must be a list such as [{"role": "user", "content": "…"}]')
-    messages = []
-    for each in value:
-        role = each.get("role") if isinstance(each, dict) else None
-        if role not in ROLES:
-            raise ValueError(f"a message needs a role, one of {', '.join(ROLES)} (got {each!r:.80})")
-        if not isinstance(each.get("content"), str):
-            raise TypeError(f"a message needs content, which is text (got {each!r:.80})")
-        messages.append(types_pb2.Message(role=ROLES[role], parts=[types_pb2.Part(text=each["content"])]))
-    return messages
+        raise ValueError('messages must be a list such as [{"role": "user", "text": "…"}]')
+    return [_message(each) for each in value]
+
+
+def _message(value: Any) -> types_pb2.Message:
+    role = value.get("role") if isinstance(value, dict) else None
+    if role not in ROLES:
+        raise ValueError(f"a message needs a role, one of {', '.join(ROLES)} (got {value!r:.80})")
+    text = value.get("text", value.get("content"))
+    if not isinstance(text, str):
+        raise TypeError(f"a message needs text (got {value!r:.80})")
+    return types_pb2.Message(role=ROLES[role], parts=[types_pb2.Part(text=text)])
 
 
 def to_json(messages: Iterable[types_pb2.Message]) -> list[dict[str, str]]:
@@ -40,7 +42,7 @@ def to_json(messages: Iterable[types_pb2.Message]) -> list[dict[str, str]]:
     return [
         {
             "role": _NAMES[message.role],
-            "content": "\n".join(part.text for part in message.parts if part.HasField("text")),
+            "text": "\n".join(part.text for part in message.parts if part.HasField("text")),
         }
         for message in messages
     ]

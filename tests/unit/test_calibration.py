@@ -150,7 +150,7 @@ def test_every_form_of_a_line(tmp_path: Path) -> None:
     file = lines(
         tmp_path,
         {"text": "why?", "r1_right": True, "pro_right": 0.5},
-        {"messages": [{"role": "user", "content": "为什么?"}]},
+        {"messages": [{"role": "user", "text": "为什么?"}]},
         "",
         {"r1_suffices": {"value": 0.5, "confidence": 0.8}, "language": {"value": "en", "confidence": 0.2}},
         {"r1_suffices": {}, "domain": {"value": "DOMAIN_LEGAL", "confidence": 0.9}, "r1_right": None},

@@ -24,7 +24,7 @@ from tandem.v1 import orchestrator_pb2
 
 DEADLINE_SECONDS: Final = 30.0
 SECONDS_BETWEEN: Final = 0.01
-MESSAGES: Final = from_json([{"role": "user", "content": "?"}])
+MESSAGES: Final = from_json([{"role": "user", "text": "?"}])
 """What is asked is not looked at: the signals come with the request."""
 
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tandem.calibration.in_process import shipped_classifier
 from tandem.call import Call
-from tandem.classifier.classify import ClassifierCore
 from tandem.clock import now
 from tandem.conversation_json import from_json
 from tandem.v1 import classifier_pb2, types_pb2
@@ -81,9 +81,9 @@ def _rows(file: Path) -> list[dict[str, Any]]:
 
 
 async def _classified(rows: Sequence[tuple[str, Any, Any]]) -> list[Question]:
-    classifier, questions = ClassifierCore(), []
+    classifier, questions = shipped_classifier(), []
     for text, weak, strong in rows:
-        request = classifier_pb2.ClassifyRequest(messages=from_json([{"role": "user", "content": text}]))
+        request = classifier_pb2.ClassifyRequest(messages=from_json([{"role": "user", "text": text}]))
         found = (await classifier.classify(request, Call("bench", now() + 60.0, now()))).signals
         questions.append(Question(found, float(weak), float(strong)))
     return questions

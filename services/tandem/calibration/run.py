@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from tandem.calibration.in_process import shipped_classifier
 from tandem.calibration.reliability import Reliability, reliability
 from tandem.calibration.sample import NoSample, sample_of
 from tandem.calibration.thresholds import (
@@ -25,7 +26,6 @@ from tandem.calibration.thresholds import (
 )
 from tandem.calibration.traffic import Scored, TrafficError, read_traffic
 from tandem.catalogue import Catalogue
-from tandem.classifier.classify import ClassifierCore
 from tandem.ledger.errors import LedgerUnusable
 from tandem.orchestrator.routing_policy import Routing
 
@@ -133,7 +133,7 @@ def _traffic(source: Source, routing: Routing) -> tuple[list[Scored], dict[str, 
     """Return the requests, and the mean tokens of prompt and answer by tier, as far as a ledger has them."""
     tokens: dict[str, tuple[float, float]] = {}
     if source.file:
-        requests = read_traffic(source.file, ClassifierCore())
+        requests = read_traffic(source.file, shipped_classifier())
     elif source.ledger:
         requests, tokens = _from_ledger(source.ledger, source.since, routing)
     else:

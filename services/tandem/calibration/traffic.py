@@ -92,7 +92,7 @@ def _messages(value: dict[str, Any]) -> list[types_pb2.Message]:
         return from_json(value["messages"])
     if not isinstance(value.get("text"), str):
         raise TypeError("needs text, messages, or the signals of `tandem classify --jsonl`")
-    return from_json([{"role": "user", "content": value["text"]}])
+    return from_json([{"role": "user", "text": value["text"]}])
 
 
 async def _classify(messages: Sequence[types_pb2.Message], classifier: Classifier) -> types_pb2.Signals:

@@ -142,9 +142,10 @@ def test_feedback_that_cannot_be_read(line: str, said: str) -> None:
 
 
 def test_conversations_come_back_without_their_pictures() -> None:
-    written = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "为什么?"}]
+    written = [{"role": "system", "text": "be brief"}, {"role": "user", "text": "为什么?"}]
     assert to_json(from_json(written)) == written
-    assert to_json([image()]) == [{"role": "user", "content": ""}]
+    assert to_json(from_json([{"role": "user", "content": "why?"}])) == [{"role": "user", "text": "why?"}]
+    assert to_json([image()]) == [{"role": "user", "text": ""}]
 
 
 @pytest.mark.parametrize("value", [{}, [], [{"role": "robot", "content": ""}], [{"role": "user"}], ["hi"]])
