@@ -52,7 +52,7 @@ def show_result(result: Result, routing: Routing, written: str | None) -> None:
 
 
 def _cuts(result: Result, routing: Routing) -> Table:
-    table = Table("language", "domain", "requests", "threshold", f"{routing.strong} answers", "written")
+    table = Table("language", "domain", "requests", "threshold", f"{routing.strong} answers", "worth writing")
     for cut in (result.overall, *result.slices):
         everybody = cut is result.overall
         chosen = "yes" if everybody or cut in result.chosen else "no: not surely different"

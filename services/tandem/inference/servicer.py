@@ -40,7 +40,9 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     ) -> AsyncGenerator[Piece, None]:
         """Answer piece by piece."""
         source = self._inference.stream_infer(request.request, current_call(), buffered=request.buffered)
-        merged = held_back(source, merge, HOLD_SECONDS) if request.buffered else self._coalescer.stream(source)
+        merged = (
+            held_back(source, merge, HOLD_SECONDS) if request.buffered else self._coalescer.stream(source)
+        )
         async with aclosing(merged) as pieces:
             async for piece in pieces:
                 yield piece

@@ -89,8 +89,7 @@ class Planner:
         if first != targets[0]:
             targets = [route.hurry(targets[0], first)]
         plan.reasons.extend(route.reasons)
-        if steered := route.steered():
-            plan.share_control.CopyFrom(steered)
+        route.tell_share(plan)
         sampling = choose(request.sampling, signals, self._policy)
         for target in targets:
             time.allow(target, sampling)

@@ -12,7 +12,6 @@ from tandem.modality import modalities, name_of
 from tandem.orchestrator.live import LiveModels
 from tandem.orchestrator.policy import Policy, parse_target
 from tandem.orchestrator.record import CAUSES
-from tandem.orchestrator.routing_policy import Routing
 from tandem.orchestrator.share import Choice
 from tandem.orchestrator.steering import Steering
 from tandem.v1 import orchestrator_pb2, types_pb2
@@ -60,7 +59,8 @@ class Route:
         self.degradations: list[types_pb2.Degradation] = []
         self.choice: Choice | None = None
         """What the live control made of the score; None: there is none, or no score decided."""
-        self._share_control: types_pb2.ShareControl | None = None
+        self._usable: set[str] | None = None
+        self._moved: tuple[float, float] | None = None
 
     def strategy(self) -> types_pb2.Strategy.ValueType:
         """Return the strategy; asking for a tier is asking for one tier."""
@@ -85,13 +85,19 @@ class Route:
         chosen = self._first_variant(self._readable(self._entitled(self._wanted_tier())))
         return [self._well(chosen, fallbacks)]
 
-    def steered(self) -> types_pb2.ShareControl | None:
-        """Return what the live control did, or how it stands if no score decided; None: there is none."""
-        return self._share_control or (self._steering.state() if self._steering else None)
+    def tell_share(self, plan: types_pb2.Plan) -> None:
+        """Tell what the live control did, or how it stands if no score decided; nothing if there is none."""
+        if self._steering is None:
+            return
+        self._steering.tell(plan.share_control)
+        if self._moved:
+            plan.share_control.configured_threshold, plan.share_control.threshold = self._moved
 
     def usable(self) -> set[str]:
         """Return the tiers that the tenant may use and that can read the request."""
-        return {tier for tier in self.allowed if self._reads(tier)}
+        if self._usable is None:
+            self._usable = {tier for tier in self.allowed if self._reads(tier)}
+        return self._usable
 
     def hurry(self, planned: types_pb2.Target, quicker: types_pb2.Target) -> types_pb2.Target:
         """Return a quicker model for a deadline that is too short for the planned one."""
@@ -128,8 +134,8 @@ class Route:
         self.reasons.append(
             f"{routing.cheap} suffices: {probability:.2f} {comparison} threshold {threshold:.2f}"
         )
-        if self._share_control:
-            self.reasons.append(_told(self._share_control, routing))
+        if self._steering and self._moved:
+            self.reasons.append(self._steering.told(*self._moved))
         self.reasons.extend(self._signals.reasons)
         return routing.cheap if suffices else routing.strong
 
@@ -137,11 +143,9 @@ class Route:
         """Let the live control choose; return whether the cheap tier suffices, and the threshold as it was moved."""
         choice = steering.choose(probability, configured, self._request_id)
         threshold = min(1.0, max(0.0, configured + choice.shift))
-        if {self._policy.routing.cheap, self._policy.routing.strong} <= self.usable():
+        if self._policy.routing.cheap in self.usable() and self._policy.routing.strong in self.usable():
             self.choice = choice
-        self._share_control = steering.state()
-        self._share_control.configured_threshold = configured
-        self._share_control.threshold = threshold
+        self._moved = configured, threshold
         return not choice.strong, threshold
 
     def _entitled(self, tier: str) -> str:
@@ -224,14 +228,3 @@ class Route:
         self.degradations.append(
             types_pb2.Degradation(reason=reason, from_target=planned, to_target=instead, detail=detail)
         )
-
-
-def _told(control: types_pb2.ShareControl, routing: Routing) -> str:
-    """Say what the live control did."""
-    measured = f"{control.measured:.1%} of the last {control.measured_requests} requests"
-    target = f"{control.target:.1%}"
-    if control.HasField("target_nano_usd"):
-        target += f" (${control.target_nano_usd / 10**6:.2f} per 1,000)"
-    moved = f"moved the threshold from {control.configured_threshold:.2f} to {control.threshold:.2f}"
-    out_of_reach = ", which is out of reach" if control.out_of_reach else ""
-    return f"{routing.strong} was asked for {measured}; the target {target}{out_of_reach} {moved}"

@@ -20,8 +20,7 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_left, insort
 from collections import deque
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 GAIN: Final = 0.0625
 """Change of the wanted share among free requests, per request that the strong tier is owed."""
@@ -40,8 +39,7 @@ _STRIDE: Final = 37
 """Without a common divisor with PRIOR_SCORES: the order in which assumed scores are forgotten."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """What the controller says of one request."""
 
     strong: bool

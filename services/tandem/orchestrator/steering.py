@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tandem.catalogue import Catalogue
 from tandem.orchestrator.routing_policy import Routing, Target
@@ -12,8 +12,7 @@ from tandem.orchestrator.spending import Spending
 from tandem.v1 import types_pb2
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """A request that was counted when it was planned."""
 
     ticket: int
@@ -59,19 +58,28 @@ class Steering:
             self._spending.learn(attempts)
             self._controller.target = self._spending.share
 
-    def state(self) -> types_pb2.ShareControl:
-        """Return what is held, and how well."""
-        control = self._controller
-        state = types_pb2.ShareControl(
-            target=control.target,
-            measured=control.measured,
-            measured_requests=control.measured_requests,
-            out_of_reach=control.out_of_reach,
-        )
+    def tell(self, control: types_pb2.ShareControl) -> None:
+        """Fill in what is held, and how well."""
+        held = self._controller
+        control.target = held.target
+        control.measured, control.measured_requests = held.measured, held.measured_requests
+        control.out_of_reach = self._out_of_reach()
         if self._spending:
-            state.target_nano_usd = self._spending.nano_usd
-            state.out_of_reach |= self._spending.out_of_reach
+            control.target_nano_usd = self._spending.nano_usd
             measured = self._spending.measured_nano_usd
             if measured is not None:
-                state.measured_nano_usd = measured
-        return state
+                control.measured_nano_usd = measured
+
+    def told(self, configured: float, threshold: float) -> str:
+        """Say in words how it moved a threshold, and why."""
+        held, money = self._controller, ""
+        if self._spending:
+            money = f" (${self._spending.nano_usd / 10**6:.2f} per 1,000)"
+        out_of_reach = ", which is out of reach," if self._out_of_reach() else ""
+        measured = f"{held.measured:.1%} of the last {held.measured_requests} requests"
+        moved = f"moved the threshold from {configured:.2f} to {threshold:.2f}"
+        target = f"the target {held.target:.1%}{money}{out_of_reach}"
+        return f"{self._routing.strong} was asked for {measured}; {target} {moved}"
+
+    def _out_of_reach(self) -> bool:
+        return self._controller.out_of_reach or (self._spending is not None and self._spending.out_of_reach)

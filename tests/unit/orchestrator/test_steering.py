@@ -230,7 +230,9 @@ def test_money_is_held_while_answers_become_longer() -> None:
         steering.ended(counted, [types_pb2.Attempt(target=target, usage=usage, cost_nano_usd=costs[-1])])
     for start in range(2000, 8000, 2000):
         assert sum(costs[start : start + 2000]) / 2000 == pytest.approx(200_000, rel=0.03)
-    assert not steering.state().out_of_reach
+    control = types_pb2.ShareControl()
+    steering.tell(control)
+    assert not control.out_of_reach
 
 
 def test_a_mean_is_exact_at_first_and_then_forgets() -> None:
@@ -253,4 +255,6 @@ def test_before_anything_is_known_the_catalogues_prices_count() -> None:
     """256 tokens of prompt and 128 of answer: 64,000 nano-dollars by r1, 640,000 by pro."""
     routing = Routing(cheap="r1", strong="pro", undecided="r1")
     steering = Steering(routing, Target.model_validate({"usd_per_1k": 0.352}), CATALOGUE)
-    assert steering.state().target == pytest.approx(0.5)
+    control = types_pb2.ShareControl()
+    steering.tell(control)
+    assert control.target == pytest.approx(0.5)
