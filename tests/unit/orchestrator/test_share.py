@@ -101,6 +101,13 @@ def test_choosing_changes_nothing(scores: list[float], score: float, request_id:
     assert controller.counted == len(scores)
 
 
+@given(st.lists(SCORES, min_size=1, max_size=100), TARGETS)
+def test_the_same_requests_give_the_same_decisions(scores: list[float], target: float) -> None:
+    first, second = ShareController(target, 0.5), ShareController(target, 0.5)
+    assert held(first, scores) == held(second, scores)
+    assert first.debt == second.debt
+
+
 def test_equal_scores_are_parted_by_the_identifier_alone() -> None:
     controller = ShareController(0.3, 0.5)
     held(controller, [0.5] * 1000)

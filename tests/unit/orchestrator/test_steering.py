@@ -116,6 +116,17 @@ async def test_every_slice_is_moved_by_as_much() -> None:
     assert general.threshold == pytest.approx(min(1.0, science.threshold + 0.3))
 
 
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.9, 1.0])
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+async def test_a_threshold_stays_a_probability(share: float, threshold: float) -> None:
+    rows = [{"domain": "science", "threshold": threshold}]
+    world = World({"share": share}, routing__threshold=1.0 - threshold, routing__thresholds=rows)
+    for number in range(40):
+        control = (await world.ask(number % 2)).plan.share_control
+        assert 0.0 <= control.threshold <= 1.0
+        assert control.configured_threshold == pytest.approx(threshold)
+
+
 # --- what counts
 
 
