@@ -41,7 +41,7 @@ async def steered(mode: str, triton: TritonProcess, folder: Path) -> AsyncIterat
 
 def say_right(request_id: str, url: str) -> str:
     """Book that an answer was right, as an operator does; an entry is booked a moment after its request has ended."""
-    command = [TANDEM, "ledger", "feedback", "--database", url, "--request", request_id, "--right"]
+    command = [str(TANDEM), "ledger", "feedback", "--database", url, "--request", request_id, "--right"]
     end = time.monotonic() + 10.0
     while True:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
