@@ -22,15 +22,7 @@ LEAST: int = 200
 
 
 def calibrate(
-    database: Annotated[
-        str,
-        typer.Option(
-            default_factory=embedded_ledger,
-            envvar="TANDEM_ORCHESTRATOR_LEDGER",
-            show_default="the ledger of `tandem up`",
-            help="SQLAlchemy URL of that ledger.",
-        ),
-    ],
+    *,
     target_share: Annotated[
         float | None,
         typer.Option(help="Part of the requests that the strong tier is to answer.", min=0.0, max=1.0),
@@ -51,6 +43,15 @@ def calibrate(
     from_ledger: Annotated[
         bool, typer.Option("--from-ledger", help="Take the requests of the ledger as traffic.")
     ] = False,
+    database: Annotated[
+        str,
+        typer.Option(
+            default_factory=embedded_ledger,
+            envvar="TANDEM_ORCHESTRATOR_LEDGER",
+            show_default="the ledger of `tandem up`",
+            help="SQLAlchemy URL of that ledger.",
+        ),
+    ],
     since: Annotated[
         datetime | None,
         typer.Option(
