@@ -46,8 +46,28 @@ HEADINGS: Final = {
     "domain.science": "scientific terms",
     "asker.professional": "terms of professionals",
     "asker.lay": "terms of laymen",
+    "form.denial": "negations and exceptions",
+    "form.supposing": "supposes a case",
+    "form.seeking": "asks for a calculation",
+    "form.reasons": "asks for an explanation",
+    "form.what": "asks what something is",
+    "form.which": "asks which one",
+    "form.facts": "asks who, when or where",
+    "form.listed": "chooses among what is listed",
+    "form.truth": "asks what is true",
+    "form.ratio": "ratios and multiples",
+    "form.sequence": "events one after another",
+    "form.difference": "sums and differences",
+    "form.reader": "speaks to the reader",
+    "form.writer": "speaks of the writer",
+    "form.money": "sums of money",
+    "form.time": "times and durations",
+    "form.people": "a story about people",
+    "form.cases": "a case from court, clinic or business",
+    "form.symbols": "mathematical objects",
+    "form.morals": "moral judgements",
 }
-"""Words for the headings of terms; a heading without words here is not told."""
+"""Words for the headings of terms; a heading without words here is not told, headings with the same words are one."""
 _FORMS: Final = {
     "length of the question": (
         "characters",

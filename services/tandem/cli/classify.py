@@ -46,7 +46,12 @@ def classify(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     artifact: Annotated[
         Path | None,
-        typer.Option(dir_okay=False, show_default="the shipped one", help="What the classifier has learned."),
+        typer.Option(
+            envvar="TANDEM_CLASSIFIER_ARTIFACT",
+            dir_okay=False,
+            show_default="the shipped one",
+            help="What the classifier has learned.",
+        ),
     ] = None,
     policy: Document = None,
     catalogue: Document = None,
