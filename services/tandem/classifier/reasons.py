@@ -90,12 +90,11 @@ _FORMS: Final = {
 """What surface counts say, by the names of the counts. The first two are told of every text."""
 _ALWAYS: Final = 2
 _WORDING: Final = "the wording as a whole"
-_FORM: Final = "the form as a whole"
-_TEXTS: Final = (*_FORMS, *HEADINGS.values(), _WORDING, _FORM, "")
+_TEXTS: Final = (*_FORMS, *HEADINGS.values(), _WORDING, "")
+_HALF: Final = np.float32(0.5)
 _REST: Final = len(_TEXTS) - 1
 """What nobody can name; it is not told."""
 _WORDING_AT: Final = _TEXTS.index(_WORDING)
-_FORM_AT: Final = _TEXTS.index(_FORM)
 _HARDER: Final = tuple(f"harder: {text}" for text in _TEXTS)
 _EASIER: Final = tuple(f"easier: {text}" for text in _TEXTS)
 
@@ -113,6 +112,7 @@ class Reasons:
             self._mix = -self._mix
         self._columns = self._mix * artifact.weights.columns
         self._dense = artifact.weights.dense @ self._mix
+        self._waves = artifact.weights.waves @ self._mix
         names = artifact.extractor.dense_names
         reasons = np.array([_reason(name) for name in names])
         self._told_if_present = reasons >= _ALWAYS
@@ -120,18 +120,20 @@ class Reasons:
         self._terms = _Terms(artifact)
 
     def tell(
-        self, features: Features, standard: NDArray[np.float32], ngrams: Columns, form: Columns
+        self, features: Features, standard: NDArray[np.float32], angles: NDArray[np.float32], ngrams: Columns
     ) -> list[str]:
         """Return the strongest reasons, strongest first.
 
-        `standard` are the dense numbers as the weights take them, `ngrams` and `form` are what n-grams and waves add
-        to every column.
+        `standard` are the dense numbers as the weights take them, `angles` where they stand on the waves, `ngrams` is
+        what the n-grams add to every column. What a dense number adds through the waves is its part in the way from an
+        average text to this one, by the slope in the middle (integrated gradients in one step: Sundararajan et al.,
+        "Axiomatic attribution for deep networks", 2017).
         """
-        said = standard * self._dense
+        slope = np.sin(angles * _HALF + self._weights.phases) * self._waves
+        said = standard * (self._dense - self._weights.frequencies @ slope)
         said[(features.dense == 0) & self._told_if_present] = 0
         sums: list[float] = (self._sum_up @ said).tolist()
         sums[_WORDING_AT] += float(ngrams @ self._mix)
-        sums[_FORM_AT] += float(form @ self._mix)
         if len(features.terms):
             for reason, added in self._terms.points(features, self._weights, self._columns):
                 sums[reason] += added

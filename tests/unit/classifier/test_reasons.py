@@ -19,7 +19,7 @@ def told(artifact: Artifact, text: str) -> list[str]:
     weights = artifact.weights
     features = artifact.extractor.features(text)
     standard = weights.standardised(features)
-    return Reasons(artifact).tell(features, standard, weights.ngrams(features), weights.form(standard))
+    return Reasons(artifact).tell(features, standard, weights.angles(standard), weights.ngrams(features))
 
 
 def with_weights(judge: Judge, **dense: float) -> Artifact:
@@ -74,6 +74,16 @@ def test_a_heading_is_credited_with_the_words_of_its_terms(judge: Judge) -> None
     assert told(replace(artifact, weights=weights), "prove it") == [
         "harder: asks for a proof or a derivation"
     ]
+
+
+def test_a_count_is_credited_with_what_it_adds_through_the_waves(judge: Judge) -> None:
+    artifact = with_weights(judge)
+    plain = artifact.weights
+    frequencies, waves = np.zeros_like(plain.frequencies), np.zeros_like(plain.waves)
+    frequencies[artifact.extractor.dense_names.index("count of operator"), 0] = 0.5
+    waves[0, 0] = -1
+    weights = replace(plain, frequencies=frequencies, waves=waves, phases=np.zeros_like(plain.phases))
+    assert told(replace(artifact, weights=weights), "2 + 2 = 4?") == ["harder: contains mathematics"]
 
 
 def test_a_falling_reading_turns_the_sign(judge: Judge) -> None:
