@@ -35,6 +35,7 @@ def test_the_documentation_names_no_setting_that_is_gone() -> None:
     ("service", "name", "value", "said"),
     [
         ("classifier", "TANDEM_CLASSIFIER_DRAIN_SECONDS", "soon", "TANDEM_CLASSIFIER_DRAIN_SECONDS: "),
+        ("classifier", "TANDEM_CLASSIFIER_ARTIFACT", "/nowhere", "/nowhere: it cannot be read"),
         ("fusion", "TANDEM_FUSION_LOG_FORMAT", "xml", "'json' or 'console'"),
         (
             "orchestrator",
