@@ -18,6 +18,8 @@ _NAMES: Final = {role: name for name, role in ROLES.items()}
 def from_json(value: Any) -> list[types_pb2.Message]:
     """Return the messages of `[{"role": "user", "text": "…"}, …]`; `content` may stand for `text`.
 
+    What no UTF-8 can hold becomes U+FFFD.
+
     Raises:
         ValueError: it has another form; the message says what is expected.
         TypeError: likewise.
@@ -34,7 +36,11 @@ def _message(value: Any) -> types_pb2.Message:
     text = value.get("text", value.get("content"))
     if not isinstance(text, str):
         raise TypeError(f"a message needs text (got {value!r:.80})")
-    return types_pb2.Message(role=ROLES[role], parts=[types_pb2.Part(text=text)])
+    return types_pb2.Message(role=ROLES[role], parts=[types_pb2.Part(text=_encodable(text))])
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def to_json(messages: Iterable[types_pb2.Message]) -> list[dict[str, str]]:

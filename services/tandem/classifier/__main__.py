@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tandem.classifier.classify import ClassifierCore
+from tandem.classifier.current import current_artifact
 from tandem.classifier.servicer import SERVICE_NAME, ClassifierServicer
 from tandem.classifier.settings import Settings
 from tandem.serving.run import always_healthy, run
@@ -14,12 +15,17 @@ from tandem.v1 import classifier_pb2_grpc
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
-    classifier_pb2_grpc.add_ClassifierServiceServicer_to_server(
-        ClassifierServicer(ClassifierCore()), server.grpc
-    )
-    await run(server, always_healthy(SERVICE_NAME))
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        ArtifactUnusable: the file does not hold an artifact.
+    """
+    async with current_artifact(settings.artifact) as current:
+        server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
+        classifier_pb2_grpc.add_ClassifierServiceServicer_to_server(
+            ClassifierServicer(ClassifierCore(current)), server.grpc
+        )
+        await run(server, always_healthy(SERVICE_NAME))
 
 
 def main() -> None:

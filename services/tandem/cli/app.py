@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from tandem.cli.calibrate import calibrate
+from tandem.cli.classify import classify
 from tandem.cli.fetch import fetch
 from tandem.cli.keys import app as keys_app
 from tandem.cli.ledger import app as ledger_app
@@ -28,6 +29,7 @@ app.add_typer(policy_app, name="policy")
 app.add_typer(keys_app, name="keys")
 app.command(name="fetch")(fetch)
 app.command(name="calibrate")(calibrate)
+app.command(name="classify")(classify)
 
 
 class ServiceName(StrEnum):

@@ -137,6 +137,14 @@ def show_plan(explained: orchestrator_pb2.ExplainResponse) -> None:
         console.print(f"· {escape(line)}")
 
 
+def show_signals(signals: types_pb2.Signals) -> None:
+    """Show what was found out about a request, and why."""
+    console = Console()
+    console.print(_signals_table(signals))
+    for line in [*signals.reasons, f"artifact {signals.artifact_revision}"]:
+        console.print(f"· {escape(line)}")
+
+
 def _arithmetic(plan: types_pb2.Plan) -> str:
     """Return how the time is divided."""
     reserve = f"reserve {plan.reserve_ms:.0f}"

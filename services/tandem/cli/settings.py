@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from tandem.classifier.errors import ArtifactUnusable
 from tandem.ledger.errors import LedgerUnusable
 from tandem.serving.server import StartError
 from tandem.serving.settings import ServiceSettings
@@ -43,7 +44,7 @@ def variable(cls: type[ServiceSettings], field: str) -> str:
 
 @contextmanager
 def exit_on_bad_settings(service: str) -> Iterator[None]:
-    """Turn errors of settings and documents into a message and exit status 2, and those of starting into 1."""
+    """Turn errors of settings, documents and artifacts into a message and exit status 2, those of starting into 1."""
     cls = settings_class(service)
     try:
         yield
@@ -52,7 +53,7 @@ def exit_on_bad_settings(service: str) -> Iterator[None]:
             name = variable(cls, ".".join(map(str, problem["loc"])))
             typer.echo(f"{name}: {problem['msg']}; see `tandem serve {service} --settings`", err=True)
         raise typer.Exit(2) from error
-    except DocumentError as error:
+    except (ArtifactUnusable, DocumentError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     except (LedgerUnusable, StartError) as error:

@@ -8,6 +8,9 @@ from pathlib import Path
 import typer
 
 from tandem.catalogue import load_catalogue
+from tandem.classifier.artifact import load_artifact
+from tandem.classifier.errors import ArtifactUnusable
+from tandem.classifier.settings import Settings as ClassifierSettings
 from tandem.cli.triton_urls import addresses_by_tier
 from tandem.deployment import deploy_folder
 from tandem.embedded.errors import EmbeddedError
@@ -82,8 +85,9 @@ async def run_up(options: Options) -> int:
     configure(options.log_format, options.log_level)
     models = Models(options.r1_model, options.pro_model)
     try:
-        # First: what is wrong with it is better known before minutes of fetching.
+        # First: what is wrong with them is better known before minutes of fetching.
         check_ledger(options.ledger_url())
+        load_artifact(ClassifierSettings().artifact)
         # Until the system has started, Ctrl-C cancels the start; afterwards it lets running requests finish.
         async with (
             local_system(options.system(), models, options.separate, progress_on(), log_status) as address,
@@ -96,7 +100,7 @@ async def run_up(options: Options) -> int:
             typer.echo("Ctrl-C stops it.", err=True)
             await stop.wait()
             typer.echo("Stopping: running requests get time to finish ...", err=True)
-    except (EmbeddedError, DocumentError, LedgerUnusable, StartError) as error:
+    except (ArtifactUnusable, EmbeddedError, DocumentError, LedgerUnusable, StartError) as error:
         typer.echo(f"tandem up: {error}", err=True)
         return 1
     return 0

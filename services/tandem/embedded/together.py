@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from tandem.catalogue import load_catalogue
 from tandem.classifier.classify import ClassifierCore
+from tandem.classifier.current import current_artifact
+from tandem.classifier.settings import Settings as ClassifierSettings
 from tandem.embedded.system import System
 from tandem.fusion.fuse import FusionCore
 from tandem.fusion.settings import Settings as FusionSettings
@@ -29,6 +31,7 @@ async def together(system: System) -> AsyncIterator[str]:
 
     Raises:
         StartError: the address is taken.
+        ArtifactUnusable: the classifier's file does not hold an artifact.
         DocumentError: catalogue, policy or keys are not valid.
         LedgerUnusable: the ledger cannot be opened.
     """
@@ -43,7 +46,8 @@ async def together(system: System) -> AsyncIterator[str]:
         tiers = {
             name: build_inference(catalogue, name, channels[system.triton[name]]) for name in catalogue.tiers
         }
-        services = Services(ClassifierCore(), FusionCore(FusionSettings().reliability), tiers)
+        artifact = await stack.enter_async_context(current_artifact(ClassifierSettings().artifact))
+        services = Services(ClassifierCore(artifact), FusionCore(FusionSettings().reliability), tiers)
         listen = Listen(system.listen, system.drain_seconds)
         server = await stack.enter_async_context(serving(listen, services, catalogue, policy, stores))
         await server.start()

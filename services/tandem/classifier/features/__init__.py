@@ -1,0 +1,26 @@
+"""Turns a text into numbers: hashed words and characters, counts of its form, known terms, a mean word vector.
+
+Pure NumPy over code points, without a loop over characters or words. The hashes are exact 64-bit integers, so that
+every platform finds the same indices.
+"""
+
+from __future__ import annotations
+
+from tandem.classifier.features.embedding import Embedding
+from tandem.classifier.features.extract import Batch, Extractor, Features
+from tandem.classifier.features.lookup import HASH_BITS
+from tandem.classifier.features.spec import FeatureSpec, Group
+from tandem.classifier.features.surface import SURFACE_NAMES
+from tandem.classifier.features.terms import Terms
+
+__all__ = [
+    "HASH_BITS",
+    "SURFACE_NAMES",
+    "Batch",
+    "Embedding",
+    "Extractor",
+    "FeatureSpec",
+    "Features",
+    "Group",
+    "Terms",
+]

@@ -1,0 +1,93 @@
+"""Extracts the features of a text, or of many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tandem.classifier.features.embedding import Embedding
+from tandem.classifier.features.hashed import Hashed, Indices, Values
+from tandem.classifier.features.lookup import Rows
+from tandem.classifier.features.scan import Scan, Tables
+from tandem.classifier.features.spec import FeatureSpec
+from tandem.classifier.features.surface import SURFACE_NAMES, surface
+from tandem.classifier.features.terms import Terms
+from tandem.classifier.sample import ends
+
+_NONE: Final = np.empty(0, np.intp)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """A text in numbers: buckets found with their values, both [found], and dense numbers, [dense].
+
+    `terms` are the rows of the known terms that it has.
+    """
+
+    indices: Indices
+    values: Values
+    dense: NDArray[np.float32]
+    terms: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Many texts in numbers: compressed sparse rows, and dense numbers of shape [texts, dense]."""
+
+    indptr: NDArray[np.int64]
+    indices: Indices
+    values: Values
+    dense: NDArray[np.float32]
+
+
+class Extractor:
+    """Extracts what a spec says, and what the tables given say; dense numbers stand in the order of `dense_names`."""
+
+    def __init__(
+        self, spec: FeatureSpec, terms: Terms | None = None, embedding: Embedding | None = None
+    ) -> None:
+        self.spec = spec
+        self._terms = terms
+        self._embedding = embedding
+        self._hashed = Hashed(spec)
+        self._tables = Tables.for_texts(spec.sample_characters + 3, spec.fold_digits)
+
+    @property
+    def dense_names(self) -> tuple[str, ...]:
+        """What each dense number is."""
+        terms = tuple(f"terms of {name}" for name in self._terms.names) if self._terms else ()
+        dimensions = self._embedding.dimensions if self._embedding else 0
+        return (*SURFACE_NAMES, *terms, *(f"vector {number}" for number in range(dimensions)))
+
+    def features(self, text: str, characters: int | None = None) -> Features:
+        """Return the features of a text, in time bounded whatever its length.
+
+        `characters` is how long it is, when the text given is already a sample of a longer one.
+        """
+        sample = ends(text, self.spec.sample_characters)
+        scan = Scan(sample, self._tables)
+        indices, values = self._hashed.buckets(scan)
+        dense: list[NDArray[np.floating]] = [
+            surface(sample, len(text) if characters is None else characters, scan)
+        ]
+        terms = self._terms.found(scan) if self._terms else _NONE
+        if self._terms:
+            dense.append(self._terms.weigh(terms))
+        if self._embedding:
+            dense.append(self._embedding.mean(scan))
+        return Features(indices, values, np.concatenate(dense, dtype=np.float32, casting="unsafe"), terms)
+
+    def batch(self, texts: Iterable[str]) -> Batch:
+        """Return the features of texts, row by row what `features` returns."""
+        rows = [self.features(text) for text in texts]
+        sizes = [len(row.indices) for row in rows]
+        return Batch(
+            np.cumsum([0, *sizes], dtype=np.int64),
+            np.concatenate([np.empty(0, np.uint32), *(row.indices for row in rows)]),
+            np.concatenate([np.empty(0, np.float32), *(row.values for row in rows)]),
+            np.array([row.dense for row in rows], np.float32).reshape(len(rows), len(self.dense_names)),
+        )

@@ -1,0 +1,39 @@
+"""Judges a text by an artifact: features, weights, heads, reasons."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tandem.classifier.artifact import Artifact
+from tandem.classifier.conversation import Conversation
+from tandem.classifier.heads import Heads
+from tandem.classifier.reasons import Reasons
+from tandem.v1 import types_pb2
+
+
+class Judge:
+    """Finds the learned signals of a conversation by one artifact; immutable."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
+        self._weights = artifact.weights
+        self._heads = Heads(artifact.header)
+        self._reasons = Reasons(artifact)
+        self._context_weight = np.float32(artifact.header.context_weight)
+
+    def judge(self, conversation: Conversation) -> types_pb2.Signals:
+        """Return complexity, r1_suffices, expected_gain, task, domain and professional, with the reasons.
+
+        The context speaks through its n-grams alone: how long it is says nothing about what is asked.
+        """
+        weights, extractor = self._weights, self.artifact.extractor
+        features = extractor.features(conversation.question, conversation.characters)
+        ngrams = weights.ngrams(features)
+        if conversation.context and self._context_weight:
+            ngrams += self._context_weight * weights.ngrams(extractor.features(conversation.context))
+        standard = weights.standardised(features)
+        angles = weights.angles(standard)
+        signals = self._heads.read(ngrams + standard @ weights.dense + weights.form(angles) + weights.bias)
+        signals.reasons.extend(self._reasons.tell(features, standard, angles, ngrams))
+        signals.artifact_revision = self.artifact.revision
+        return signals

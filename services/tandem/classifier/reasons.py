@@ -1,0 +1,196 @@
+"""Says in words for people what made a request look hard or easy.
+
+The learned weights have no words of their own. So what they add to the complexity is summed up by what a person can
+name: the headings of known terms, and the form of the text. What remains is the wording as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tandem.classifier.artifact import Artifact
+from tandem.classifier.features import HASH_BITS, Features, Terms
+from tandem.classifier.weights import Columns, Weights
+
+MOST: Final = 5
+"""Reasons that are told."""
+LEAST_SHARE: Final = 0.1
+"""A reason that is told carries at least this share of the strongest one."""
+LEAST_POINTS: Final = 0.05
+"""And moves the sum that complexity is read from by at least this much."""
+
+HEADINGS: Final = {
+    "demand.proof": "asks for a proof or a derivation",
+    "demand.steps": "asks for several steps",
+    "demand.weighing": "asks to weigh or to design",
+    "demand.depth": "asks for an explanation",
+    "demand.conditions": "sets conditions",
+    "demand.hypothesis": "supposes a case",
+    "demand.quantity": "asks for a calculation",
+    "demand.recall": "asks for a plain fact",
+    "task.creative": "words of creative writing",
+    "task.factual": "words of questions about facts",
+    "task.reasoning": "words of reasoning",
+    "task.mathematics": "words of mathematics",
+    "task.code": "words of programming",
+    "task.extraction": "works on a given text",
+    "task.translation": "asks for a translation",
+    "task.chat": "small talk",
+    "domain.medical": "medical terms",
+    "domain.legal": "legal terms",
+    "domain.finance": "financial terms",
+    "domain.science": "scientific terms",
+    "asker.professional": "terms of professionals",
+    "asker.lay": "terms of laymen",
+    "form.denial": "negations and exceptions",
+    "form.supposing": "supposes a case",
+    "form.seeking": "asks for a calculation",
+    "form.reasons": "asks for an explanation",
+    "form.what": "asks what something is",
+    "form.which": "asks which one",
+    "form.facts": "asks who, when or where",
+    "form.listed": "chooses among what is listed",
+    "form.truth": "asks what is true",
+    "form.ratio": "ratios and multiples",
+    "form.sequence": "events one after another",
+    "form.difference": "sums and differences",
+    "form.reader": "speaks to the reader",
+    "form.writer": "speaks of the writer",
+    "form.money": "sums of money",
+    "form.time": "times and durations",
+    "form.people": "a story about people",
+    "form.cases": "a case from court, clinic or business",
+    "form.symbols": "mathematical objects",
+    "form.morals": "moral judgements",
+}
+"""Words for the headings of terms; a heading without words here is not told, headings with the same words are one."""
+_FORMS: Final = {
+    "length of the question": (
+        "characters",
+        "words",
+        "stop",
+        "comma",
+        "space",
+        "latin",
+        "letter",
+        "ideograph",
+    ),
+    "long words": ("longest word", "mean word"),
+    "several lines or parts": ("newline", "items"),
+    "offers options": ("options",),
+    "numbers in it": ("digit", "numbers"),
+    "contains mathematics": ("operator", "backslash", "dollar", "'^{'", "'$$'", "'\\\\('", "'\\\\['"),
+    "contains code": ("'```'", "'def '", "'()'", "'::'", "'=='", "angular", "'|'"),
+    "has blanks to fill": ("'__'", "underscore", "'（）'"),
+}
+"""What surface counts say, by the names of the counts. The first two are told of every text."""
+_ALWAYS: Final = 2
+_WORDING: Final = "the wording as a whole"
+_TEXTS: Final = (*_FORMS, *HEADINGS.values(), _WORDING, "")
+_HALF: Final = np.float32(0.5)
+_REST: Final = len(_TEXTS) - 1
+"""What nobody can name; it is not told."""
+_WORDING_AT: Final = _TEXTS.index(_WORDING)
+_HARDER: Final = tuple(f"harder: {text}" for text in _TEXTS)
+_EASIER: Final = tuple(f"easier: {text}" for text in _TEXTS)
+
+
+class Reasons:
+    """Tells the reasons of one artifact."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        header = artifact.header
+        self._weights = artifact.weights
+        self._mix = np.zeros(len(header.columns), np.float32)
+        for name, weight in header.complexity.mix.items():
+            self._mix[header.columns.index(name)] = weight
+        if header.complexity.value[-1] < header.complexity.value[0]:
+            self._mix = -self._mix
+        self._columns = self._mix * artifact.weights.columns
+        self._dense = artifact.weights.dense @ self._mix
+        self._waves = artifact.weights.waves @ self._mix
+        names = artifact.extractor.dense_names
+        reasons = np.array([_reason(name) for name in names])
+        self._told_if_present = reasons >= _ALWAYS
+        self._sum_up = (np.arange(len(_TEXTS))[:, None] == reasons).astype(np.float32)
+        self._terms = _Terms(artifact)
+
+    def tell(
+        self, features: Features, standard: NDArray[np.float32], angles: NDArray[np.float32], ngrams: Columns
+    ) -> list[str]:
+        """Return the strongest reasons, strongest first.
+
+        `standard` are the dense numbers as the weights take them, `angles` where they stand on the waves, `ngrams` is
+        what the n-grams add to every column. What a dense number adds through the waves is its part in the way from an
+        average text to this one, by the slope in the middle (integrated gradients in one step: Sundararajan et al.,
+        "Axiomatic attribution for deep networks", 2017).
+        """
+        slope = np.sin(angles * _HALF + self._weights.phases) * self._waves
+        said = standard * (self._dense - self._weights.frequencies @ slope)
+        said[(features.dense == 0) & self._told_if_present] = 0
+        sums: list[float] = (self._sum_up @ said).tolist()
+        sums[_WORDING_AT] += float(ngrams @ self._mix)
+        if len(features.terms):
+            for reason, added in self._terms.points(features, self._weights, self._columns):
+                sums[reason] += added
+                sums[_WORDING_AT] -= added
+        return _told(sums[:_REST])
+
+
+def _told(sums: Sequence[float]) -> list[str]:
+    sizes = list(map(abs, sums))
+    least = max(LEAST_SHARE * max(sizes), LEAST_POINTS)
+    told = sorted([(-size, at) for at, size in enumerate(sizes) if size >= least])
+    return [_HARDER[at] if sums[at] > 0 else _EASIER[at] for _, at in told[:MOST]]
+
+
+def _reason(name: str) -> int:
+    """Return which reason a dense number belongs to."""
+    heading = name.removeprefix("terms of ")
+    if heading in HEADINGS:
+        return _TEXTS.index(HEADINGS[heading])
+    if name.startswith("vector "):
+        return _TEXTS.index(_WORDING)
+    counted = name.removeprefix("count of ").removeprefix("share of ")
+    return next((at for at, names in enumerate(_FORMS.values()) if counted in names), _REST)
+
+
+class _Terms:
+    """Finds what known terms add as words, pairs and ideographs."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        keys = artifact.terms.keys if artifact.terms else np.empty(0, np.uint64)
+        spec = artifact.header.features
+        buckets = [
+            (keys >> np.uint64(HASH_BITS - group.bits)) + np.uint64(offset)
+            for group, offset in zip(spec.groups, spec.offsets[:-1], strict=True)
+            if group.kind != "characters"
+        ]
+        self._buckets = np.array(buckets, np.uint32).reshape(len(buckets), len(keys)).T
+        self._headings = np.array(_headings(artifact.terms), np.intp)
+
+    def points(self, features: Features, weights: Weights, columns: Columns) -> list[tuple[int, float]]:
+        """Return the reason of every bucket that a term of the text has, and what the bucket adds."""
+        buckets = self._buckets[features.terms]
+        at = features.indices.searchsorted(buckets)
+        rows, groups = np.nonzero(features.indices.take(at, mode="clip") == buckets)
+        at, found = at[rows, groups], buckets[rows, groups]
+        points = weights.buckets[found].astype(np.float32) @ columns
+        added = features.values[at] * weights.rows[found] * points
+        return list(zip(self._headings[features.terms[rows]].tolist(), added.tolist(), strict=True))
+
+
+def _headings(terms: Terms | None) -> list[int]:
+    """Return the reason of every term: that of the first of its headings that has words."""
+    if terms is None:
+        return []
+    order = [
+        (terms.names.index(name), _TEXTS.index(text))
+        for name, text in HEADINGS.items()
+        if name in terms.names
+    ]
+    return [next((reason for column, reason in order if row[column]), _REST) for row in terms.weights]
