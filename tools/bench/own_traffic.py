@@ -36,7 +36,7 @@ from tandem.ledger.schema import reading
 from tandem.training.classifier.data import FILES, PAIRS, load_tables, pair_rows
 from tandem.training.classifier.own_adapting import Own
 from tandem.training.classifier.own_measure import Claims, Measured, claims, compare, cross_validated
-from tandem.training.classifier.own_traffic import laid_out
+from tandem.training.classifier.own_traffic import LEAST, laid_out
 from tandem.training.classifier.train import train
 from tandem.v1 import types_pb2
 
@@ -148,7 +148,8 @@ def measure(
 ) -> tuple[Claims, bool]:
     """Adapt to some rows; return what is claimed of others, and whether the command would have published it."""
     part = own.take(learned)
-    return claims(header, part, own.laid.take(asked), "r1"), cross_validated(header, part).better
+    better = len(part) >= LEAST and cross_validated(header, part).better
+    return claims(header, part, own.laid.take(asked), "r1"), better
 
 
 def rows_of(source: str, header: Header, own: Own, labels: int, draws: int) -> list[Row]:

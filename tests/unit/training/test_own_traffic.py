@@ -230,11 +230,8 @@ def test_the_file_reads_what_was_learned(adapted: Path, base: Path) -> None:
     asked = traffic(COUNT, seed=1)
     artifact = load_artifact(base)
     laid = lay(artifact, [read([user(each.text)]) for each in asked])
-    own = Own(
-        laid,
-        *(np.array([getattr(each, tier) for each in asked], float) for tier in ("r1", "pro")),
-        np.arange(COUNT),
-    )
+    r1, pro = (np.array([getattr(each, tier) for each in asked], float) for tier in ("r1", "pro"))
+    own = Own(laid, r1, pro, np.arange(COUNT))
     found = adapt(artifact.header, own)
     assert found.suffices
     expected = found.suffices.read(found.score(laid))

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from tandem.classifier.artifact import Artifact
 from tandem.classifier.header import Header
 from tandem.classifier.weights import Weights, in_bytes
 from tandem.training.classifier.calibration import RISE, Curve, nearby
 from tandem.training.classifier.own_model import Correction, correct, unchanged
-from tandem.training.classifier.own_rows import Laid, Line, Numbers, Places, bucket_weights
+from tandem.training.classifier.own_rows import SMALL, Laid, Line, Numbers, Places, bucket_weights
 
 TRUST: Final = 0.5
 """What the strong tier's chance weighs against the weak one's in the score that is routed by, with many labels."""
@@ -28,6 +27,9 @@ POINTS: Final = 25
 """Of a reading."""
 SIGHT: Final = 4.0
 """Standard deviations around the mean of the scores that a reading covers."""
+SUREST: Final = 30.0
+"""Log-odds beyond which a chance is as good as certain."""
+STEPS: Final = 25
 LEAST_SLOPE: Final = 1e-3
 SUFFIX: Final = "-own"
 
@@ -97,20 +99,13 @@ def adapt(header: Header, own: Own) -> Adapted:
 
 
 def chance(score: Numbers, right: Numbers) -> Curve:
-    """Return how likely a tier is right, by logistic regression on a score (Platt, 1999)."""
+    """Return how likely a tier is right, by logistic regression on a score with the targets of Platt (1999)."""
     middle, spread = float(score.mean()), max(float(score.std()), LEAST_SLOPE)
-    standard = ((score - middle) / spread)[:, None]
-    weight = np.concatenate((right, 1 - right))
-    kept = weight > 0
-    rows, sides = np.concatenate((standard, standard))[kept], np.repeat((1, 0), len(score))[kept]
+    high, low = (right.sum() + 1) / (right.sum() + 2), 1 / ((1 - right).sum() + 2)
+    level, slope = _logistic((score - middle) / spread, right * high + (1 - right) * low)
     at = np.linspace(-SIGHT, SIGHT, POINTS)
-    if len(np.unique(sides)) < 2:
-        value = np.full(POINTS, (weight.sum() * sides[0] + 1) / (weight.sum() + 2))
-    else:
-        model = LogisticRegression(C=1.0).fit(rows, sides, sample_weight=weight[kept])
-        slope = max(float(model.coef_[0, 0]), LEAST_SLOPE)
-        value = 1 / (1 + np.exp(-(slope * at + float(model.intercept_[0]))))
-    rising = np.minimum(np.maximum.accumulate(value), 1 - RISE) + RISE * np.arange(POINTS) / POINTS
+    value = 1 / (1 + np.exp(-np.clip(level + max(slope, LEAST_SLOPE) * at, -SUREST, SUREST)))
+    rising = (1 - RISE) * value + RISE * np.linspace(0, 1, POINTS)
     return Curve(tuple(map(float, middle + spread * at)), tuple(map(float, rising)))
 
 
@@ -154,11 +149,25 @@ def _corrected(prior: Line, own: Own, right: Numbers) -> tuple[Correction, Numbe
     return found, said
 
 
+def _logistic(score: Numbers, target: Numbers) -> tuple[float, float]:
+    """Return level and slope by Newton's method; the slope is held a little, so that there is always an answer."""
+    rows = np.stack((np.ones(len(score)), score), axis=1)
+    held = np.diag((0.0, 1.0))
+    mean = float(target.mean())
+    found = np.array([np.log(mean / (1 - mean)), 0.0])
+    for _ in range(STEPS):
+        said = 1 / (1 + np.exp(-np.clip(rows @ found, -SUREST, SUREST)))
+        slopes = rows.T @ (target - said) - held @ found
+        curves = (rows * (said * (1 - said))[:, None]).T @ rows + held
+        found += np.clip(np.linalg.solve(curves, slopes), -1, 1)
+    return float(found[0]), float(found[1])
+
+
 def _straight(difference: Numbers, gained: Numbers) -> Curve:
-    model = LinearRegression().fit(difference[:, None], gained)
     middle, spread = float(difference.mean()), max(float(difference.std()), LEAST_SLOPE)
     at = middle + spread * np.linspace(-SIGHT, SIGHT, POINTS)
-    slope = max(float(model.coef_[0]), LEAST_SLOPE)
+    centred = difference - middle
+    slope = max(float(centred @ gained) / max(float(centred @ centred), SMALL), LEAST_SLOPE)
     value = np.clip(float(gained.mean()) + slope * (at - middle), -1, 1)
     return Curve(tuple(map(float, at)), tuple(map(float, value)))
 

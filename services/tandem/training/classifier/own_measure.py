@@ -130,7 +130,8 @@ def claims(header: Header, own: Own, asked: Laid, tier: Tier) -> Claims:
 
 def mixed(head: ScoreHead, names: tuple[str, ...], columns: Numbers) -> Numbers:
     """Return the sum that a head reads off columns; shape [rows]."""
-    return columns @ np.array([head.mix.get(name, 0.0) for name in names])
+    found: Numbers = columns @ np.array([head.mix.get(name, 0.0) for name in names])
+    return found
 
 
 def compare(said: Claims, own: Own, tier: Tier) -> Measured:
