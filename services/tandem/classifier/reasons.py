@@ -153,8 +153,6 @@ def _reason(name: str) -> int:
     heading = name.removeprefix("terms of ")
     if heading in HEADINGS:
         return _TEXTS.index(HEADINGS[heading])
-    if name.startswith("vector "):
-        return _TEXTS.index(_WORDING)
     counted = name.removeprefix("count of ").removeprefix("share of ")
     return next((at for at, names in enumerate(_FORMS.values()) if counted in names), _REST)
 
