@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from tandem.cli.calibrate import calibrate
 from tandem.cli.classify import classify
 from tandem.cli.fetch import fetch
 from tandem.cli.keys import app as keys_app
@@ -27,6 +28,7 @@ app.add_typer(ledger_app, name="ledger")
 app.add_typer(policy_app, name="policy")
 app.add_typer(keys_app, name="keys")
 app.command(name="fetch")(fetch)
+app.command(name="calibrate")(calibrate)
 app.command(name="classify")(classify)
 
 
@@ -113,6 +115,12 @@ def up(
     pro_model: Model = DEFAULT_SOURCE,
     triton_url: TritonUrl = None,
     ledger: Ledger = None,
+    keep_prompts: Annotated[
+        bool,
+        typer.Option(
+            "--keep-prompts", help="Keep the text of conversations in the ledger, to learn from them."
+        ),
+    ] = False,
     log_format: Annotated[LogFormatName, typer.Option(help="Form of the logs.")] = LogFormatName.console,
     log_level: Annotated[
         LogLevelName, typer.Option(help="Least severe level that is logged.")
@@ -131,6 +139,7 @@ def up(
         pro_model,
         triton_url or [],
         ledger,
+        keep_prompts,
         log_format.value,
         log_level.value,
     )

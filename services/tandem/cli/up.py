@@ -41,6 +41,7 @@ class Options:
     pro_model: str
     triton_url: list[str]
     ledger: str | None
+    keep_prompts: bool
     log_format: LogFormat
     log_level: LogLevel
 
@@ -58,6 +59,7 @@ class Options:
             catalogue=catalogue,
             policy=self.policy or deploy_folder() / "policy.yaml",
             ledger=self.ledger_url(),
+            keep_prompts=self.keep_prompts,
             keys=self.keys,
             log_format=self.log_format,
             log_level=self.log_level,
