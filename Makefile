@@ -15,6 +15,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$p" && break; done)
 # Options for `make lock`, for instance LOCK_OPTIONS=--upgrade, or LOCK_OPTIONS='--upgrade-package grpcio'.
 LOCK_OPTIONS ?=
+# What `make bench-routing-gate` compares with.
+ROUTING_BASELINE ?= tools/bench/routing_bench/baseline.json
 # What `make protos-breaking` compares with.
 AGAINST ?= .git\#ref=HEAD
 UV_COMPILE := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
@@ -72,6 +74,14 @@ test-e2e: triton-env ## Run the whole system with the real model on a real Trito
 test-gpu: $(INSTALLED) ## Run a real GPU out of memory (docs/gpu_out_of_memory.md); skipped without one.
 	$(BIN)/pytest tests/gpu -s
 
+.PHONY: bench-routing
+bench-routing: $(INSTALLED) ## Measure how well Tandem routes, on recorded answers (TANDEM_DATA=FOLDER).
+	$(BIN)/python tools/bench/routing.py
+
+.PHONY: bench-routing-gate
+bench-routing-gate: $(INSTALLED) ## The same, and fail when a figure got worse than chance explains.
+	$(BIN)/python tools/bench/routing.py --gate $(ROUTING_BASELINE)
+
 ##@ Check it
 
 .PHONY: check
@@ -117,7 +127,7 @@ protos-breaking: $(INSTALLED) ## Fail when a client of the committed contract wo
 
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve both lock files anew, keeping versions where they still fit (LOCK_OPTIONS=--upgrade).
-	$(UV_COMPILE) --extra embedded --group dev --output-file requirements.lock pyproject.toml
+	$(UV_COMPILE) --extra embedded --extra training --group dev --output-file requirements.lock pyproject.toml
 	$(UV_COMPILE) --no-deps --output-file deploy/triton/requirements.lock deploy/triton/requirements.in
 
 .PHONY: clean

@@ -16,6 +16,7 @@ from tandem.cli.fetch import fetch
 from tandem.cli.keys import app as keys_app
 from tandem.cli.ledger import app as ledger_app
 from tandem.cli.policy import app as policy_app
+from tandem.cli.train import app as train_app
 from tandem.embedded.source import DEFAULT_SOURCE
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(policy_app, name="policy")
 app.add_typer(keys_app, name="keys")
+app.add_typer(train_app, name="train")
 app.command(name="fetch")(fetch)
 app.command(name="calibrate")(calibrate)
 app.command(name="classify")(classify)

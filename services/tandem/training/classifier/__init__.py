@@ -1,0 +1,1 @@
+"""Training of the artifact of the classifier."""

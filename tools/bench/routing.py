@@ -1,0 +1,152 @@
+"""How well Tandem routes: the published protocol and the exact curve, on recorded answers of real models.
+
+With one folder, five-fold cross-validation; with two, learning from the first and measuring on the second (the same
+file names; what a folder lacks is said and left out). Beside the router stand chance, the nearest neighbours on
+the same features, always R1, always Pro and the oracle. What the figures mean: docs/routing.md.
+
+The figures go to standard output, everything else to standard error. Exit status 1: with --gate, something got worse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from routing_bench import gains, gate, plots, signals, speed
+from routing_bench.contenders import Measured
+from routing_bench.corpus import Corpus, RowMissing, read
+from routing_bench.report import table
+from routing_bench.row import Row
+from routing_bench.shipped import shipped
+from routing_bench.slices import slices
+from tandem.classifier.settings import DEFAULT_ARTIFACT
+from tandem.training.classifier.data import DataMissing
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+CROSSED: Final = ("mmlu", "gsm8k", "lexeval", "mmlupro", "zeroeval", "llmrouter")
+IN_DOMAIN: Final = 0.03
+
+
+def say(text: str) -> None:
+    """Tell people what happens."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Options(argparse.Namespace):
+    """The command line."""
+
+    train: Path
+    test: Path | None
+    artifact: Path
+    gate: Path | None
+    json: bool
+    plots: Path | None
+    quick: bool
+
+
+def arguments(words: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--train",
+        type=Path,
+        default=Path(os.environ.get("TANDEM_DATA", ROOT / ".." / "shared" / "data")),
+        help="folder of recorded answers (default: TANDEM_DATA, else ../shared/data beside this checkout)",
+    )
+    parser.add_argument("--test", type=Path, help="folder to measure on; without one: cross-validation")
+    parser.add_argument(
+        "--artifact",
+        type=Path,
+        default=DEFAULT_ARTIFACT,
+        help="artifact that is timed (default: the shipped one)",
+    )
+    parser.add_argument(
+        "--gate",
+        type=Path,
+        metavar="FILE",
+        help="fail if a row is worse than in this file of an earlier --json",
+    )
+    parser.add_argument("--json", action="store_true", help="print one object in place of the table")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="write pictures into this folder")
+    parser.add_argument("--quick", action="store_true", help="fewer draws, no label efficiency")
+    return parser.parse_args(words, Options())
+
+
+class Bench:
+    """All rows, one after the other; a row whose data are not there is said and left out."""
+
+    def __init__(self, corpus: Corpus, artifact: Path) -> None:
+        self._corpus = corpus
+        self._artifact = artifact
+        self._rows = gains.Rows(corpus)
+
+    def rows(self) -> Iterator[Row]:
+        """Give every row as soon as it is measured."""
+        wanted = [*self._rows.wanted(), *([] if self._corpus.quick else self._rows.labels())]
+        for each in wanted:
+            yield from self._try(each.name, lambda each=each: [gains.make(each, self._corpus)])  # type: ignore[misc]  # bound
+        for name in signals.COMPLEXITY:
+            yield from self._try(
+                f"complexity, {name}",
+                lambda name=name: [signals.complexity(self._corpus, name)],  # type: ignore[misc]  # too
+            )
+        for name, found in self.crossed().items():
+            yield signals.calibrated(name, found, IN_DOMAIN)
+        yield from slices(self._corpus, self.crossed())
+        yield from self._try("route flips", lambda: signals.flips(self._corpus))
+        yield from shipped(self._corpus, self._artifact)
+        yield from speed.product(self._artifact)
+
+    def crossed(self) -> dict[str, Measured]:
+        """Return the tables measured by question."""
+        found = {}
+        for name in CROSSED:
+            try:
+                found[name] = self._rows.crossed(name)
+            except RowMissing:
+                continue
+        return found
+
+    @staticmethod
+    def _try(name: str, make: Callable[[], Iterable[Row]]) -> list[Row]:
+        started = time.perf_counter()
+        try:
+            rows = list(make())
+        except RowMissing as missing:
+            say(f"{name}: left out, {missing}")
+            return []
+        for row in rows:
+            say(f"{row.name}: {row.value:.4f} [{row.low:.4f}, {row.high:.4f}]")
+        say(f"    {time.perf_counter() - started:.0f} s")
+        return rows
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the bench; return the exit status."""
+    options = arguments(words)
+    try:
+        corpus = read(options.train, options.test, options.quick)
+    except DataMissing as missing:
+        say(str(missing))
+        return 2
+    bench = Bench(corpus, options.artifact)
+    rows = list(bench.rows())
+    if options.plots:
+        plots.draw(options.plots, bench.crossed(), rows)
+    print(json.dumps({"rows": [row.as_object() for row in rows]}) if options.json else table(rows))
+    problems = gate.regressions(rows, gate.read(options.gate)) if options.gate else []
+    for problem in problems:
+        say(f"worse: {problem}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

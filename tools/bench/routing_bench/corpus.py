@@ -1,0 +1,227 @@
+"""The questions of one or two folders, in numbers, and which of them are to be learned from or measured on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tandem.classifier.features import Batch
+from tandem.training.classifier import design
+from tandem.training.classifier.data import PAIRS, Table, difficulty, load_tables, pair_rows
+from tandem.training.classifier.duplicates import clusters
+from tandem.training.classifier.folds import FOLDS, GROUP_FOLDS, numbered, splits
+from tandem.training.classifier.routing import FOREIGN_TRUST, OWN_TRUST, Targets, labels
+
+Rows = NDArray[np.intp]
+Numbers = NDArray[np.float32]
+
+
+class RowMissing(Exception):
+    """What a row needs is not in the folders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A table in numbers. `tested` rows come from the second folder, and are only measured on."""
+
+    table: Table
+    features: Batch
+    tested: NDArray[np.bool_]
+    labels: Rows
+    """The same for near-duplicates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """Rows of features with what is to be learned from them, and rows to be measured on."""
+
+    features: Batch
+    targets: Targets
+    asked: Batch
+    weak: Numbers
+    strong: Numbers
+    places: Rows
+    """Rows of the table that are measured on."""
+    trust: float
+    """What the strong model's head weighs."""
+
+
+@dataclass
+class Corpus:
+    """All tables. With a second folder there is one split: learn from the first, measure on the second."""
+
+    sources: Mapping[str, Source]
+    two: bool
+    quick: bool
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def source(self, name: str) -> Source:
+        """Return a table.
+
+        Raises:
+            RowMissing: it is not there.
+        """
+        try:
+            return self.sources[name]
+        except KeyError:
+            raise RowMissing(f"no table {name} in the folder") from None
+
+    def splits(self, name: str, groups: bool = False) -> Iterator[tuple[Rows, Rows]]:
+        """Give rows to learn from and to measure on, of a table: by question, or by group never learned from.
+
+        Raises:
+            RowMissing: nothing can be measured.
+        """
+        source = self.source(name)
+        rows, _, _ = self.pair(name)
+        if not self.two:
+            kept = source.table.groups if groups else source.labels
+            folds = GROUP_FOLDS if groups else FOLDS
+            for learned, asked in splits(numbered([kept[row] for row in rows], folds=folds)):
+                yield rows[learned], rows[asked]
+            return
+        tested = source.tested[rows]
+        learned, asked = rows[~tested], rows[tested]
+        if groups:
+            known = {source.table.groups[row] for row in learned}
+            asked = asked[[source.table.groups[row] not in known for row in asked]]
+        if not len(learned) or not len(asked):
+            raise RowMissing(f"nothing of {name} to {'measure on' if len(learned) else 'learn from'}")
+        yield learned[~np.isin(source.labels[learned], source.labels[asked])], asked
+
+    def pair(self, name: str) -> tuple[Rows, Numbers, Numbers]:
+        """Return the rows where both models answered, and how well.
+
+        Raises:
+            RowMissing: one of the models is not in the table.
+        """
+        try:
+            return pair_rows(self.source(name).table, PAIRS[name])
+        except KeyError as error:
+            raise RowMissing(f"{name} lacks the column of {error}") from None
+
+    def learning(self, name: str, learned: Rows, asked: Rows) -> Learning:
+        """Lay out what is learned and measured within one table."""
+        source, pair = self.source(name), PAIRS[name]
+        outcomes = source.table.outcomes
+        return Learning(
+            design.take(source.features, learned),
+            labels(source.table, pair, learned),
+            design.take(source.features, asked),
+            outcomes[pair.weak][asked],
+            outcomes[pair.strong][asked],
+            asked,
+            OWN_TRUST,
+        )
+
+    def transfer(self, names: Sequence[str], target: str, left_out: frozenset[str] = frozenset()) -> Learning:
+        """Lay out what is learned from tables and measured on another: no near-duplicate of it is learned.
+
+        `left_out` are groups that are not learned from.
+
+        Raises:
+            RowMissing: there is nothing to measure on, or nothing to learn from.
+        """
+        rows, weak, strong = self.pair(target)
+        goal = self.source(target)
+        tested = goal.tested[rows] if goal.tested[rows].any() else np.ones(len(rows), np.bool_)
+        rows, weak, strong = rows[tested], weak[tested], strong[tested]
+        asked = [goal.table.texts[row] for row in rows], [goal.table.keys[row] for row in rows]
+        batches, targets = [], []
+        for name in names:
+            if name == target or name not in self.sources:
+                continue
+            source = self.sources[name]
+            learned, _, _ = self.pair(name)
+            learned = learned[~source.tested[learned]]
+            learned = learned[[source.table.groups[row] not in left_out for row in learned]]
+            learned = learned[~self._seen(source.table, learned, *asked)]
+            if len(learned):
+                batches.append(design.take(source.features, learned))
+                targets.append(labels(source.table, PAIRS[name], learned))
+        if not batches:
+            raise RowMissing(f"nothing to learn {target} from")
+        return Learning(
+            joined(batches),
+            np.concatenate(targets),
+            design.take(goal.features, rows),
+            weak,
+            strong,
+            rows,
+            FOREIGN_TRUST,
+        )
+
+    @staticmethod
+    def _seen(table: Table, rows: Rows, texts: Sequence[str], keys: Sequence[str]) -> NDArray[np.bool_]:
+        """Tell which rows are near-duplicates of texts."""
+        both = clusters(
+            [*texts, *(table.texts[row] for row in rows)], [*keys, *(table.keys[row] for row in rows)]
+        )
+        return np.isin(both[len(texts) :], both[: len(texts)])
+
+    def difficulties(self, name: str) -> tuple[Source, Numbers]:
+        """Return a table and how hard each question was for its models, 0 to 10."""
+        source = self.source(name)
+        return source, difficulty(source.table)
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Return batches one after the other."""
+    matrices = [
+        sparse.csr_array(
+            (part.values, part.indices.astype(np.int64), part.indptr),
+            shape=(len(part.indptr) - 1, design.SPEC.buckets),
+        )
+        for part in batches
+    ]
+    whole = sparse.vstack(matrices, format="csr")
+    return Batch(
+        whole.indptr.astype(np.int64),
+        whole.indices.astype(np.uint32),
+        whole.data,
+        np.concatenate([part.dense for part in batches]),
+    )
+
+
+def read(train: Path, test: Path | None, quick: bool) -> Corpus:
+    """Read the folders and extract the features of all questions."""
+    first = load_tables(train)
+    second = load_tables(test) if test else {}
+    sources = {}
+    for name in (*first, *(name for name in second if name not in first)):
+        if name not in PAIRS:
+            continue
+        parts = [tables[name] for tables in (first, second) if name in tables]
+        tested = np.concatenate(
+            [np.full(len(tables[name]), tables is second) for tables in (first, second) if name in tables]
+        )
+        print(f"reading {name}: {len(tested)} questions", file=sys.stderr, flush=True)
+        table = _whole(parts)
+        sources[name] = Source(table, design.batch(table.texts), tested, clusters(table.texts, table.keys))
+    return Corpus(sources, test is not None, quick)
+
+
+def _whole(parts: Sequence[Table]) -> Table:
+    if len(parts) == 1:
+        return parts[0]
+    first, second = parts
+    outcomes = {
+        model: np.concatenate((found, second.outcomes[model]))
+        for model, found in first.outcomes.items()
+        if model in second.outcomes
+    }
+    return Table(
+        first.name,
+        first.texts + second.texts,
+        first.keys + second.keys,
+        first.groups + second.groups,
+        first.domains + second.domains,
+        first.language,
+        outcomes,
+    )

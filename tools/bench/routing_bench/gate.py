@@ -1,0 +1,39 @@
+"""The release gate: what was reached before must not get worse than chance explains."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from routing_bench.row import Row
+
+
+def regressions(rows: Sequence[Row], committed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a sentence for each row that got worse beyond noise, or is gone.
+
+    Noise is the committed row's own interval: a value beyond its worse end is a regression. What depends on the machine
+    is held to its bar alone.
+    """
+    now = {row.name: row for row in rows}
+    problems = []
+    for before in committed:
+        name = before["name"]
+        row = now.get(name)
+        if row is None:
+            problems.append(f"{name}: was measured before, and is not now")
+        elif row.timed:
+            if row.met is False:
+                problems.append(f"{name}: {row.value:.3f}, and the bar is {row.bar}")
+        elif row.smaller and row.value > before["high"]:
+            problems.append(f"{name}: {row.value:.4f}, was {before['value']} and at most {before['high']}")
+        elif not row.smaller and not row.value >= before["low"]:
+            problems.append(f"{name}: {row.value:.4f}, was {before['value']} and at least {before['low']}")
+    return problems
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    """Return the rows of a committed file."""
+    found: list[dict[str, Any]] = json.loads(file.read_text())["rows"]
+    return found

@@ -1,0 +1,228 @@
+"""How often task and domain are found, of sources that nothing was learned from.
+
+Each family of sources is left out in turn, with every near-duplicate of its texts elsewhere; what is left is learned
+from, and the family is measured. An undecided answer is a wrong one. The recorded labels have no mathematics and no
+science: an answer `mathematics` is right where the label says reasoning, `science` where it says general.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from tandem.classifier.features import Batch, Extractor, Terms
+from tandem.training.classifier.design import LIMIT, SPEC
+from tandem.training.classifier.duplicates import clusters
+from tandem.training.classifier.labelled import GENERATED, Labelled, as_recorded, labelled_texts
+from tandem.training.classifier.labels import KINDS, Kind, LabelHead, Rows, fit_kind
+from tandem.training.classifier.terms import terms
+
+mpl.use("Agg")
+
+UNDECIDED: Final = "undecided"
+RECORDED: Final = frozenset(
+    {
+        "agieval",
+        "awesome_zh",
+        "bbh",
+        "fin_eva",
+        "gaokao",
+        "gsm8k_train",
+        "huatuo_instr",
+        "humaneval",
+        "lawbench",
+        "math_test",
+        "mbpp",
+        "medquad",
+        "toyhom_med",
+        "vicuna_bench",
+    }
+)
+"""The sources whose mean is the bar's: those of the labelled file of the folder."""
+BASELINES: Final = {"task": 0.57, "domain": 0.53}
+BARS: Final = {"task": 0.70, "domain": 0.80}
+MOST_BEHIND: Final = -0.05
+"""How far Chinese may be behind English."""
+DRAWS: Final = 500
+SCALE_FLOOR: Final = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was said of a text of a source left out; labels as the folder records them."""
+
+    source: str
+    language: str
+    truth: str
+    said: str
+    confidence: float
+
+
+def left_out(folder: Path) -> dict[str, list[Answer]]:
+    """Return the answers of every family left out, by kind."""
+    texts = labelled_texts(folder)
+    rows = _rows(texts)
+    near = clusters([text.text for text in texts], [str(at) for at in range(len(texts))])
+    return {name: list(_families(kind, texts, rows, near)) for name, kind in KINDS.items()}
+
+
+def learned_elsewhere(train: Path, test: Path) -> dict[str, list[Answer]]:
+    """Return the answers on the texts of one folder by heads learned from another, by kind; duplicates left out."""
+    learned, asked = (
+        labelled_texts(train),
+        [text for text in labelled_texts(test) if text.family != GENERATED],
+    )
+    texts = [*learned, *asked]
+    rows = _rows(texts)
+    near = clusters([text.text for text in texts], [str(at) for at in range(len(texts))])
+    kept = np.flatnonzero(~np.isin(near[: len(learned)], near[len(learned) :]))
+    found: dict[str, list[Answer]] = {}
+    for name, kind in KINDS.items():
+        head = fit_kind(kind, rows.take(kept), [texts[at] for at in kept.tolist()])
+        places = np.array([at for at in range(len(learned), len(texts)) if kind.of(texts[at])], np.intp)
+        found[name] = answers(kind, head, rows.take(places), [texts[at] for at in places.tolist()])
+    return found
+
+
+def _rows(texts: Sequence[Labelled]) -> Rows:
+    extractor = Extractor(SPEC, Terms.of(terms(), SPEC.fold_digits))
+    batch: Batch = extractor.batch([text.text for text in texts])
+    return Rows.of(batch, SPEC.buckets, batch.dense.mean(0), batch.dense.std(0) + SCALE_FLOOR, LIMIT)
+
+
+def _families(kind: Kind, texts: Sequence[Labelled], rows: Rows, near: NDArray[np.intp]) -> Iterator[Answer]:
+    for family in sorted({text.family for text in texts if kind.of(text)} - {GENERATED}):
+        held = np.array([text.family == family for text in texts])
+        known = held & np.array([kind.of(text) is not None for text in texts])
+        learned = np.flatnonzero(~held & ~np.isin(near, near[held]))
+        head = fit_kind(kind, rows.take(learned), [texts[at] for at in learned.tolist()], calibrate=False)
+        asked = np.flatnonzero(known)
+        yield from answers(kind, head, rows.take(asked), [texts[at] for at in asked.tolist()])
+
+
+def answers(kind: Kind, head: LabelHead, rows: Rows, texts: Sequence[Labelled]) -> list[Answer]:
+    """Return what a head says of texts with a label of its kind."""
+    heights = head.columns(rows.grams, rows.standard).astype(np.float64) / head.temperature
+    heights = np.exp(heights - heights.max(axis=1, keepdims=True))
+    chances = heights / heights.sum(axis=1, keepdims=True)
+    found: list[Answer] = []
+    for text, chance in zip(texts, chances, strict=True):
+        best = int(chance.argmax())
+        decided = chance[best] >= head.threshold
+        said = as_recorded(head.labels[best]) if decided else UNDECIDED
+        truth = as_recorded(kind.of(text) or UNDECIDED)
+        found.append(Answer(text.source, text.language, truth, said, float(chance[best])))
+    return found
+
+
+def label_rows(found: Mapping[str, Sequence[Answer]]) -> list[dict[str, Any]]:
+    """Return the rows of the bench for the answers of each kind."""
+    return [row for name, said in found.items() for row in _kind_rows(name, said)]
+
+
+def _kind_rows(name: str, said: Sequence[Answer]) -> Iterator[dict[str, Any]]:
+    recorded = [answer for answer in said if answer.source in RECORDED] or list(said)
+    yield _row(f"{name}, source left out", recorded, BASELINES[name], BARS[name])
+    by_language = {
+        language: [answer for answer in recorded if answer.language == language] for language in ("en", "zh")
+    }
+    for language, own in by_language.items():
+        if own:
+            yield _row(f"{name}, source left out, {language}", own)
+    if all(by_language.values()):
+        value = mean_accuracy(by_language["zh"]) - mean_accuracy(by_language["en"])
+        yield _object(f"{name}, Chinese minus English", (value, value, value), None, MOST_BEHIND)
+    for source in sorted({answer.source for answer in said}):
+        yield _row(f"{name} of {source}", [answer for answer in said if answer.source == source])
+    for label in sorted({answer.truth for answer in recorded}):
+        yield _row(f"{name} {label}, found", [answer for answer in recorded if answer.truth == label])
+    for language, own in (("all", recorded), *by_language.items()):
+        if own:
+            value = macro_f1(own)
+            yield _object(f"{name}, macro-F1, {language}", (value, value, value), None, None)
+
+
+def mean_accuracy(said: Sequence[Answer]) -> float:
+    """Return the mean over sources of how often the answer is right."""
+    return float(np.mean([np.mean([a.said == a.truth for a in own]) for own in _by_source(said)]))
+
+
+def macro_f1(said: Sequence[Answer]) -> float:
+    """Return the mean F1 over the labels that occur as truth."""
+    scores: list[float] = []
+    for label in {answer.truth for answer in said}:
+        hits = sum(answer.said == answer.truth == label for answer in said)
+        claimed = sum(answer.said == label for answer in said)
+        there = sum(answer.truth == label for answer in said)
+        scores.append(2 * hits / (claimed + there))
+    return float(np.mean(scores))
+
+
+def _by_source(said: Sequence[Answer]) -> list[list[Answer]]:
+    found: dict[str, list[Answer]] = {}
+    for answer in said:
+        found.setdefault(answer.source, []).append(answer)
+    return [found[source] for source in sorted(found)]
+
+
+def _row(
+    name: str, said: Sequence[Answer], baseline: float | None = None, bar: float | None = None
+) -> dict[str, Any]:
+    """Return a row of mean accuracy over sources, with the interval of texts drawn anew within each (95 %)."""
+    draw = np.random.default_rng(0)
+    hits = [np.array([answer.said == answer.truth for answer in own]) for own in _by_source(said)]
+    drawn = np.mean([draw.choice(own, (DRAWS, len(own))).mean(axis=1) for own in hits], axis=0)
+    low, high = np.percentile(drawn, (2.5, 97.5))
+    return _object(name, (mean_accuracy(said), float(low), float(high)), baseline, bar)
+
+
+def _object(
+    name: str, value: tuple[float, float, float], baseline: float | None, bar: float | None
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "value": round(value[0], 4),
+        "low": round(value[1], 4),
+        "high": round(value[2], 4),
+        "baseline": baseline,
+        "bar": bar,
+        "met": None if bar is None else value[0] >= bar,
+    }
+
+
+def draw_confusion(said: Sequence[Answer], file: Path) -> None:
+    """Write a picture of what was said for which truth, one panel for each language."""
+    languages = sorted({answer.language for answer in said})
+    figure = Figure(figsize=(6 * len(languages), 5), layout="constrained")
+    panels = figure.subplots(1, len(languages), squeeze=False)[0]
+    truths = sorted({answer.truth for answer in said})
+    options = sorted({answer.said for answer in said} | set(truths))
+    for panel, language in zip(panels, languages, strict=True):
+        counts = np.zeros((len(truths), len(options)))
+        for answer in said:
+            if answer.language == language:
+                counts[truths.index(answer.truth), options.index(answer.said)] += 1
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        panel.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+        panel.set_xticks(range(len(options)), options, rotation=45, ha="right")
+        panel.set_yticks(range(len(truths)), truths)
+        panel.set(xlabel="said", ylabel="recorded", title=language)
+        for row, column in np.argwhere(counts > 0):
+            dark = shares[row, column] > 0.5
+            panel.text(
+                column,
+                row,
+                f"{shares[row, column]:.2f}",
+                ha="center",
+                va="center",
+                color="white" if dark else "black",
+            )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=110, metadata={"Software": None})

@@ -1,0 +1,142 @@
+"""The rows of complexity, calibration and robustness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from routing_bench.contenders import Learned, Measured, learn
+from routing_bench.corpus import Corpus, RowMissing
+from routing_bench.perturb import KINDS, perturbed
+from routing_bench.protocol import RESAMPLES
+from routing_bench.row import Row
+from tandem.training.classifier import calibration, design
+from tandem.training.classifier.folds import numbered, splits
+from tandem.training.classifier.routing import OWN_TRUST, fit, score
+
+COMPLEXITY: Final = {
+    "mmlupro": ("complexity, MMLU-Pro", 0.38, 0.45),
+    "lexeval": ("complexity, LexEval-zh", 0.60, 0.62),
+    "zeroeval": ("complexity, ZeroEval", 0.66, 0.70),
+}
+FLIP_TABLES: Final = ("mmlu", "gsm8k", "lexeval", "llmrouter")
+FLIP_QUESTIONS: Final = 250
+SHARE: Final = 0.3
+"""Of the strong model, for flips: the default target."""
+
+
+def complexity(corpus: Corpus, name: str) -> Row:
+    """Return the rank correlation of rated and real difficulty.
+
+    Raises:
+        RowMissing: the table is not there.
+    """
+    label, baseline, bar = COMPLEXITY[name]
+    source, hard = corpus.difficulties(name)
+    rated = np.full(len(hard), np.nan, np.float32)
+    for learned, asked in _splits(corpus, name):
+        features = design.take(source.features, learned)
+        laid = design.Design.of(features.dense)
+        heads = fit(laid.rows(features), hard[learned, None])
+        rated[asked] = heads.predict(laid.rows(design.take(source.features, asked)))[:, 0]
+    kept = np.flatnonzero(~np.isnan(rated))
+    draw = np.random.default_rng(0)
+    again = [_rank(rated, hard, draw.choice(kept, len(kept))) for _ in range(RESAMPLES)]
+    low, high = np.percentile(again, (2.5, 97.5))
+    return Row(
+        label, _rank(rated, hard, kept), float(low), float(high), baseline, bar, more={"questions": len(kept)}
+    )
+
+
+def _splits(corpus: Corpus, name: str) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    source = corpus.source(name)
+    if not corpus.two:
+        yield from splits(numbered(source.labels))
+        return
+    learned, asked = np.flatnonzero(~source.tested), np.flatnonzero(source.tested)
+    if not len(learned) or not len(asked):
+        raise RowMissing(f"{name} is in one folder only")
+    yield learned[~np.isin(source.labels[learned], source.labels[asked])], asked
+
+
+def _rank(rated: NDArray[np.float32], hard: NDArray[np.float32], rows: NDArray[np.intp]) -> float:
+    return float(spearmanr(rated[rows], hard[rows]).statistic)
+
+
+def suffices(measured: Measured) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the claimed chance that the weak model is right, and whether it was.
+
+    The curve that makes a chance of a score is learned on four fifths of the scores and read on the fifth, so that
+    neither heads nor curve know the question.
+    """
+    said = -np.asarray(measured.outcome.score, np.float64)
+    truth = np.asarray(measured.outcome.weak, np.float64)
+    claimed = np.empty(len(said))
+    for learned, asked in splits(numbered(list(map(str, range(len(said)))), seed=2)):
+        claimed[asked] = calibration.learn(said[learned], truth[learned], 0, 1).read(said[asked])
+    return claimed, truth
+
+
+def calibrated(name: str, measured: Measured, bar: float | None) -> Row:
+    """Return the expected calibration error of "R1 suffices"; the interval is the bootstrap's."""
+    claimed, truth = suffices(measured)
+    draw = np.random.default_rng(0)
+    again = [
+        calibration.calibration_error(claimed[rows], truth[rows])
+        for rows in (draw.integers(0, len(truth), len(truth)) for _ in range(RESAMPLES))
+    ]
+    low, high = np.percentile(again, (2.5, 97.5))
+    more = {"reliability": calibration.reliability(claimed, truth), "questions": len(truth)}
+    error = calibration.calibration_error(claimed, truth)
+    return Row(
+        f"ECE of R1 suffices, {name}", error, float(low), float(high), None, bar, smaller=True, more=more
+    )
+
+
+def flips(corpus: Corpus) -> list[Row]:
+    """Return how often a route turns when a question is said a little differently, by kind and in all.
+
+    The heads are learned from what is not asked; the threshold sends 30 % of the unchanged questions to Pro.
+    """
+    turned: dict[str, list[NDArray[np.bool_]]] = {kind: [] for kind in KINDS}
+    for name in FLIP_TABLES:
+        if name not in corpus.sources:
+            continue
+        learned, asked = next(corpus.splits(name))
+        found = learn(corpus.learning(name, learned, asked))
+        asked = np.random.default_rng(0).permutation(asked)[:FLIP_QUESTIONS]
+        texts = [corpus.source(name).table.texts[row] for row in asked]
+        before = _scores(found, texts)
+        edge = np.quantile(before, 1 - SHARE)
+        for kind in KINDS:
+            after = _scores(found, [perturbed(text, kind, at) for at, text in enumerate(texts)])
+            turned[kind].append((before >= edge) != (after >= edge))
+    if not any(turned.values()):
+        raise RowMissing("no table to turn routes of")
+    rows = [_share(f"route flips, {kind}", np.concatenate(each), None) for kind, each in turned.items()]
+    whole = np.concatenate([part for each in turned.values() for part in each])
+    return [_share("route flips under perturbation", whole, 0.05), *rows]
+
+
+def _scores(found: Learned, texts: list[str]) -> NDArray[np.float32]:
+    return score(found.heads.predict(found.design.rows(design.batch(texts))), OWN_TRUST)
+
+
+def _share(name: str, turned: NDArray[np.bool_], bar: float | None) -> Row:
+    draw = np.random.default_rng(0)
+    again = [turned[draw.integers(0, len(turned), len(turned))].mean() for _ in range(RESAMPLES)]
+    low, high = np.percentile(again, (2.5, 97.5))
+    return Row(
+        name,
+        float(turned.mean()),
+        float(low),
+        float(high),
+        None,
+        bar,
+        smaller=True,
+        more={"questions": len(turned)},
+    )
