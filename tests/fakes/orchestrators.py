@@ -32,8 +32,12 @@ def orchestrator(
     policy: Policy,
     ledger: FakeLedger | None = None,
     shared: SharedLevel | None = None,
+    *,
+    keep_prompts: bool = False,
 ) -> Orchestrator:
     """Return an orchestrator whose books are kept in `ledger`."""
     budgets = Budgets(policy.budgets, {}, proven=True)
-    bookkeeper = Bookkeeper(services.tiers, catalogue, ledger or FakeLedger(), budgets)
+    bookkeeper = Bookkeeper(
+        services.tiers, catalogue, ledger or FakeLedger(), budgets, keep_prompts=keep_prompts
+    )
     return Orchestrator(services, catalogue, policy, Keeping(budgets, bookkeeper, shared))

@@ -186,3 +186,30 @@ def test_what_is_no_moment(text: str) -> None:
 def test_the_state_is_where_it_is_named(variables: dict[str, str], expected: Path) -> None:
     assert state_folder(variables) == expected
     assert embedded_ledger(variables) == f"sqlite:///{expected}/ledger.sqlite"
+
+
+def test_feedback_is_booked(url: str, tmp_path: Path) -> None:
+    assert found("feedback", "--database", url, "--request", "r-1", "--wrong") == {"booked": 1, "unknown": []}
+    file = tmp_path / "feedback.jsonl"
+    file.write_text(
+        '{"request_id": "r-2", "right": true, "tier": "pro"}\n{"request_id": "gone", "score": 0}\n'
+    )
+    booked = found("feedback", "--database", url, "--from", str(file), "--source", "judge", status=1)
+    assert booked == {"booked": 1, "unknown": ["gone"]}
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--request", "r-1"], ["--request", "r-1", "--right", "--from", "-"]]
+)
+def test_feedback_that_is_not_given(url: str, options: list[str]) -> None:
+    result = run("feedback", "--database", url, *options)
+    assert result.exit_code == 2
+    assert "--request with --right or --wrong, or --from FILE" in " ".join(result.output.split())
+
+
+def test_feedback_that_cannot_be_read(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "feedback.jsonl"
+    file.write_text("yes\n")
+    result = run("feedback", "--database", url, "--from", str(file))
+    assert result.exit_code == 2
+    assert "line 1: " in result.output

@@ -115,12 +115,70 @@ def test_the_revision_changes_with_the_policy(shipped: Policy, catalogue: Catalo
     assert changed.revision != shipped.revision
 
 
+def test_the_most_specific_threshold_holds(tmp_path: Path, catalogue: Catalogue) -> None:
+    rows = (
+        "{language: zh, threshold: 0.1}, {domain: legal, threshold: 0.2}, "
+        "{language: zh, domain: legal, threshold: 0.3}"
+    )
+    text = SMALLEST.replace("undecided:", f"thresholds: [{rows}], undecided:")
+    routing = load_text(tmp_path, catalogue, text).routing
+
+    def threshold(language: str, domain: types_pb2.Domain.ValueType, confidence: float = 1.0) -> float:
+        return routing.threshold_for(
+            types_pb2.Signals(
+                language=types_pb2.LanguageSignal(value=language, confidence=1.0),
+                domain=types_pb2.DomainSignal(value=domain, confidence=confidence),
+            )
+        )
+
+    legal, finance = types_pb2.DOMAIN_LEGAL, types_pb2.DOMAIN_FINANCE
+    assert (threshold("zh", legal), threshold("zh", finance), threshold("en", legal)) == (0.3, 0.1, 0.2)
+    assert (
+        threshold("und", legal),
+        threshold("en", finance),
+        threshold("", types_pb2.DOMAIN_UNSPECIFIED),
+    ) == (0.2, 0.5, 0.5)
+    assert threshold("zh", legal, confidence=0.4) == 0.1  # undecided
+
+
 # --- what is refused
 
 
 @pytest.mark.parametrize(
     ("old", "new", "path", "message"),
     [
+        (
+            "threshold: 0.5",
+            "target: {share: 0.3, usd_per_1k: 2}",
+            "routing.target",
+            "needs share or usd_per_1k, one of the two",
+        ),
+        ("threshold: 0.5", "target: {}", "routing.target", "needs share or usd_per_1k, one of the two"),
+        ("threshold: 0.5", "target: {share: 1.5}", "routing.target.share", "must be at most 1"),
+        (
+            "strong: pro",
+            "strong: r1\n  target: {usd_per_1k: 2}",
+            "routing.target.usd_per_1k",
+            "needs a strong tier",
+        ),
+        (
+            "threshold: 0.5",
+            "thresholds: [{threshold: 0.5}]",
+            "routing.thresholds[0]",
+            "needs language, domain or both",
+        ),
+        (
+            "threshold: 0.5",
+            "thresholds: [{language: zh, threshold: 0.5}, {language: zh, threshold: 0.6}]",
+            "routing.thresholds[1]",
+            "is for the same requests as routing.thresholds[0]",
+        ),
+        (
+            "threshold: 0.5",
+            "thresholds: [{domain: cooking, threshold: 0.5}]",
+            "routing.thresholds[0].domain",
+            "must be 'general', 'medical'",
+        ),
         ("cheap: r1", "cheap: r2", "routing.cheap", "there is no tier 'r2'; ask for one of r1, pro"),
         ("undecided: r1", "undecided: cheap", "routing.undecided", "there is no tier 'cheap'"),
         (

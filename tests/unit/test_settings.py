@@ -62,6 +62,21 @@ def test_a_wrong_setting_ends_the_start_and_is_named(service: str, name: str, va
     assert f"tandem serve {service} --settings" in done.stderr
 
 
+@pytest.mark.parametrize("command", [("serve", "classifier"), ("up", "--ledger", "none")])
+def test_an_artifact_that_is_not_there_ends_the_start_at_once(command: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tandem.cli", *command],
+        env={**os.environ, "TANDEM_CLASSIFIER_ARTIFACT": "/nowhere"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == (2 if "serve" in command else 1)
+    assert "/nowhere: it cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("command", [("serve", "orchestrator"), ("up", "--ledger", "sqlite:///:memory:")])
 def test_a_ledger_that_cannot_be_opened_ends_the_start_at_once(command: tuple[str, ...]) -> None:
     done = subprocess.run(

@@ -39,7 +39,8 @@ def signals_of(request: classifier_pb2.ClassifyRequest, judge: Judge) -> types_p
     """Return the signals of a conversation of at least one message."""
     conversation = read(request.messages)
     signals = judge.judge(conversation)
-    signals.language.CopyFrom(language_of(conversation.question))
+    language = signals.language
+    language.value, language.confidence = language_of(conversation.question)
     signals.modalities.extend(modalities(request.messages))
     signals.context_tokens = context_tokens(request.messages)
     return signals

@@ -15,8 +15,6 @@ DIGITS: Final = 4
 """Decimals of a signal: what differs beyond them is the arithmetic of the machine."""
 MOST_LOG_ODDS: Final = 30.0
 """Log-odds beyond which a probability is as good as certain, so that no power overflows."""
-UNDECIDED: Final = 0
-"""The unspecified value of an enum."""
 
 
 class Heads:
@@ -33,16 +31,15 @@ class Heads:
     def read(self, columns: Columns) -> types_pb2.Signals:
         """Return the signals that are learned: scores, task, domain and professional."""
         sums: list[float] = columns.tolist()
-        task, task_confidence = self._task.read(sums)
-        domain, domain_confidence = self._domain.read(sums)
-        return types_pb2.Signals(
-            complexity=self._complexity.read(sums),
-            r1_suffices=self._suffices.read(sums),
-            expected_gain=self._gain.read(sums),
-            task=types_pb2.TaskSignal(value=task, confidence=task_confidence),  # type: ignore[arg-type]  # of the enum
-            domain=types_pb2.DomainSignal(value=domain, confidence=domain_confidence),  # type: ignore[arg-type]  # too
-            professional=self._professional.read(sums),
-        )
+        # Filling in what is there takes a third of the time of making parts and copying them in.
+        signals = types_pb2.Signals()
+        self._complexity.read(sums, signals.complexity)
+        self._suffices.read(sums, signals.r1_suffices)
+        self._gain.read(sums, signals.expected_gain)
+        self._task.read(sums, signals.task)
+        self._domain.read(sums, signals.domain)
+        self._professional.read(sums, signals.professional)
+        return signals
 
 
 class _Score:
@@ -53,12 +50,12 @@ class _Score:
         self._at = head.at
         self._points = list(zip(head.value, head.confidence, strict=True))
 
-    def read(self, sums: Sequence[float]) -> types_pb2.ScoreSignal:
+    def read(self, sums: Sequence[float], signal: types_pb2.ScoreSignal) -> None:
         mixed = 0.0
         for column, weight in self._mix:
             mixed += weight * sums[column]
         value, confidence = self._read(mixed)
-        return types_pb2.ScoreSignal(value=round(value, DIGITS), confidence=round(confidence, DIGITS))
+        signal.value, signal.confidence = round(value, DIGITS), round(confidence, DIGITS)
 
     def _read(self, mixed: float) -> tuple[float, float]:
         at = self._at
@@ -82,14 +79,16 @@ class _Choice:
         self._temperature = head.temperature
         self._threshold = head.threshold
 
-    def read(self, sums: Sequence[float]) -> tuple[int, float]:
-        """Return the label and its probability; of no label the probability that the likeliest were wrong."""
+    def read(self, sums: Sequence[float], signal: types_pb2.TaskSignal | types_pb2.DomainSignal) -> None:
+        """Give the likeliest label and its probability; or none, and the probability that the likeliest were wrong."""
         heights = [sums[column] for column in self._columns]
         top = max(heights)
         probability = 1 / sum([math.exp((height - top) / self._temperature) for height in heights])
         if probability < self._threshold:
-            return UNDECIDED, round(1 - probability, DIGITS)
-        return self._values[heights.index(top)], round(probability, DIGITS)
+            signal.confidence = round(1 - probability, DIGITS)
+        else:
+            signal.value = self._values[heights.index(top)]  # type: ignore[assignment]  # of the enum that it is for
+            signal.confidence = round(probability, DIGITS)
 
 
 class _Doubt:
@@ -99,9 +98,10 @@ class _Doubt:
         self._head = head
         self._column = column
 
-    def read(self, sums: Sequence[float]) -> types_pb2.ProfessionalSignal:
+    def read(self, sums: Sequence[float], signal: types_pb2.ProfessionalSignal) -> None:
         log_odds = sums[self._column] / self._head.temperature
         probability = 1 / (1 + math.exp(-min(abs(log_odds), MOST_LOG_ODDS)))
         if probability < self._head.threshold:
-            return types_pb2.ProfessionalSignal(confidence=round(1 - probability, DIGITS))
-        return types_pb2.ProfessionalSignal(value=log_odds > 0, confidence=round(probability, DIGITS))
+            signal.confidence = round(1 - probability, DIGITS)
+        else:
+            signal.value, signal.confidence = log_odds > 0, round(probability, DIGITS)

@@ -32,8 +32,8 @@ class Judge:
         if conversation.context and self._context_weight:
             ngrams += self._context_weight * weights.ngrams(extractor.features(conversation.context))
         standard = weights.standardised(features)
-        form = weights.form(standard)
-        signals = self._heads.read(ngrams + standard @ weights.dense + form + weights.bias)
-        signals.reasons.extend(self._reasons.tell(features, standard, ngrams, form))
+        angles = weights.angles(standard)
+        signals = self._heads.read(ngrams + standard @ weights.dense + weights.form(angles) + weights.bias)
+        signals.reasons.extend(self._reasons.tell(features, standard, angles, ngrams))
         signals.artifact_revision = self.artifact.revision
         return signals

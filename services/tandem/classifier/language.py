@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from tandem.classifier.sample import ends
-from tandem.v1 import types_pb2
 
 UNDECIDED: Final = "und"
 READ_CHARACTERS: Final = 600
@@ -24,7 +23,9 @@ ALPHABET_CHARACTERS: Final = 2
 _HAN: Final = re.compile("[\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0003134f]+")
 _CLAUSE_END: Final = re.compile("[\n:：]")
 _LATIN: Final = re.compile("[A-Za-z\u00c0-\u024f]{2,}")
-_LATIN_WORD: Final = re.compile(r"(?<![\\a-z\u00df-\u024f])[a-z\u00df-\u024f]{2,}")
+_LATIN_WORD: Final = re.compile("[a-z\u00df-\u024f]{2,}")
+_COMMAND: Final = re.compile(r"\\[a-z]+")
+"""A command of LaTeX."""
 _KANA: Final = re.compile("[\u3040-\u30ff]+")
 _ALPHABETS: Final = (
     ("ko", 0.97, re.compile("[\uac00-\ud7af]+")),
@@ -55,17 +56,27 @@ _LANGUAGES_OF: Final = {
     word: tuple(language for language, words in _FUNCTION_WORDS.items() if word in words)
     for word in frozenset().union(*_FUNCTION_WORDS.values())
 }
+_KNOWN: Final = frozenset(_LANGUAGES_OF)
+
+
+class Language(NamedTuple):
+    """A language, and how likely that is right."""
+
+    value: str
+    """BCP 47 primary subtag; `und`: undecided."""
+    confidence: float
 
 
 class _Words:
     """The words of a text that are written in Latin letters, in lower case; neither variables nor LaTeX commands."""
 
     def __init__(self, text: str) -> None:
-        self.listed: list[str] = _LATIN_WORD.findall(text.lower())
+        lower = text.lower()
+        self.listed: list[str] = _LATIN_WORD.findall(_COMMAND.sub(" ", lower) if "\\" in lower else lower)
         self.distinct = frozenset(self.listed)
 
 
-def language_of(text: str) -> types_pb2.LanguageSignal:
+def language_of(text: str) -> Language:
     """Return the language of a text, by its beginning and its end."""
     text = ends(text, READ_CHARACTERS)
     words = _Words(text)
@@ -73,53 +84,49 @@ def language_of(text: str) -> types_pb2.LanguageSignal:
         return _latin(words)
     han = _length(_HAN, text)
     if _length(_KANA, text) * KANA_SHARE > han + len(words.listed):
-        return _signal("ja", 0.95)
+        return Language("ja", 0.95)
     return _han(text, words, han) if han else _alphabet(text, words)
 
 
-def _alphabet(text: str, words: _Words) -> types_pb2.LanguageSignal:
+def _alphabet(text: str, words: _Words) -> Language:
     for language, confidence, script in _ALPHABETS:
         if _length(script, text) > ALPHABET_CHARACTERS * len(words.listed):
-            return _signal(language, confidence)
+            return Language(language, confidence)
     return _latin(words)
 
 
-def _han(text: str, words: _Words, han: int) -> types_pb2.LanguageSignal:
+def _han(text: str, words: _Words, han: int) -> Language:
     weight = han / HAN_PER_WORD
     latin = len(words.listed)
     share = weight / (weight + latin)
     if min(share, 1 - share) < MIXED_SHARE:
-        return _signal("zh", 0.98) if share > 0.5 else _latin(words)
+        return Language("zh", 0.98) if share > 0.5 else _latin(words)
     return _mixed(text, share)
 
 
-def _mixed(text: str, share: float) -> types_pb2.LanguageSignal:
+def _mixed(text: str, share: float) -> Language:
     """Decide between Chinese and English by the first clause, where the wish usually stands."""
     clause = _CLAUSE_END.split(text.lstrip()[:FIRST_CLAUSE_CHARACTERS], maxsplit=1)[0]
     weight = _length(_HAN, clause) / HAN_PER_WORD
     latin = [word.lower() for word in _LATIN.findall(clause)]
     chinese = weight > len(latin) or (weight > 0 and _FUNCTION_WORDS["en"].isdisjoint(latin))
-    return _signal("zh" if chinese else "en", 0.9 if chinese == (share > 0.5) else 0.75)
+    return Language("zh" if chinese else "en", 0.9 if chinese == (share > 0.5) else 0.75)
 
 
-def _latin(words: _Words) -> types_pb2.LanguageSignal:
+def _latin(words: _Words) -> Language:
     if not words.listed:
-        return _signal(UNDECIDED, 0.9)
+        return Language(UNDECIDED, 0.9)
     scores = dict.fromkeys(_FUNCTION_WORDS, 0)
-    for word in words.distinct & _LANGUAGES_OF.keys():
+    for word in words.distinct & _KNOWN:
         for language in _LANGUAGES_OF[word]:
             scores[language] += 1
     second, top = sorted(scores.values())[-2:]
     if top == second:
         likely = scores["en"] == top if top else len(words.listed) > 1
-        return _signal("en", 0.6) if likely else _signal(UNDECIDED, 0.5)
+        return Language("en", 0.6) if likely else Language(UNDECIDED, 0.5)
     best = max(scores, key=scores.__getitem__)
-    return _signal(best, min(0.98, 0.6 + 0.4 * (top - second) / (top + 2)))
+    return Language(best, min(0.98, 0.6 + 0.4 * (top - second) / (top + 2)))
 
 
 def _length(pattern: re.Pattern[str], text: str) -> int:
     return sum(map(len, pattern.findall(text)))
-
-
-def _signal(language: str, confidence: float) -> types_pb2.LanguageSignal:
-    return types_pb2.LanguageSignal(value=language, confidence=confidence)

@@ -46,8 +46,28 @@ HEADINGS: Final = {
     "domain.science": "scientific terms",
     "asker.professional": "terms of professionals",
     "asker.lay": "terms of laymen",
+    "form.denial": "negations and exceptions",
+    "form.supposing": "supposes a case",
+    "form.seeking": "asks for a calculation",
+    "form.reasons": "asks for an explanation",
+    "form.what": "asks what something is",
+    "form.which": "asks which one",
+    "form.facts": "asks who, when or where",
+    "form.listed": "chooses among what is listed",
+    "form.truth": "asks what is true",
+    "form.ratio": "ratios and multiples",
+    "form.sequence": "events one after another",
+    "form.difference": "sums and differences",
+    "form.reader": "speaks to the reader",
+    "form.writer": "speaks of the writer",
+    "form.money": "sums of money",
+    "form.time": "times and durations",
+    "form.people": "a story about people",
+    "form.cases": "a case from court, clinic or business",
+    "form.symbols": "mathematical objects",
+    "form.morals": "moral judgements",
 }
-"""Words for the headings of terms; a heading without words here is not told."""
+"""Words for the headings of terms; a heading without words here is not told, headings with the same words are one."""
 _FORMS: Final = {
     "length of the question": (
         "characters",
@@ -70,12 +90,11 @@ _FORMS: Final = {
 """What surface counts say, by the names of the counts. The first two are told of every text."""
 _ALWAYS: Final = 2
 _WORDING: Final = "the wording as a whole"
-_FORM: Final = "the form as a whole"
-_TEXTS: Final = (*_FORMS, *HEADINGS.values(), _WORDING, _FORM, "")
+_TEXTS: Final = (*_FORMS, *HEADINGS.values(), _WORDING, "")
+_HALF: Final = np.float32(0.5)
 _REST: Final = len(_TEXTS) - 1
 """What nobody can name; it is not told."""
 _WORDING_AT: Final = _TEXTS.index(_WORDING)
-_FORM_AT: Final = _TEXTS.index(_FORM)
 _HARDER: Final = tuple(f"harder: {text}" for text in _TEXTS)
 _EASIER: Final = tuple(f"easier: {text}" for text in _TEXTS)
 
@@ -93,6 +112,7 @@ class Reasons:
             self._mix = -self._mix
         self._columns = self._mix * artifact.weights.columns
         self._dense = artifact.weights.dense @ self._mix
+        self._waves = artifact.weights.waves @ self._mix
         names = artifact.extractor.dense_names
         reasons = np.array([_reason(name) for name in names])
         self._told_if_present = reasons >= _ALWAYS
@@ -100,18 +120,20 @@ class Reasons:
         self._terms = _Terms(artifact)
 
     def tell(
-        self, features: Features, standard: NDArray[np.float32], ngrams: Columns, form: Columns
+        self, features: Features, standard: NDArray[np.float32], angles: NDArray[np.float32], ngrams: Columns
     ) -> list[str]:
         """Return the strongest reasons, strongest first.
 
-        `standard` are the dense numbers as the weights take them, `ngrams` and `form` are what n-grams and waves add
-        to every column.
+        `standard` are the dense numbers as the weights take them, `angles` where they stand on the waves, `ngrams` is
+        what the n-grams add to every column. What a dense number adds through the waves is its part in the way from an
+        average text to this one, by the slope in the middle (integrated gradients in one step: Sundararajan et al.,
+        "Axiomatic attribution for deep networks", 2017).
         """
-        said = standard * self._dense
+        slope = np.sin(angles * _HALF + self._weights.phases) * self._waves
+        said = standard * (self._dense - self._weights.frequencies @ slope)
         said[(features.dense == 0) & self._told_if_present] = 0
         sums: list[float] = (self._sum_up @ said).tolist()
         sums[_WORDING_AT] += float(ngrams @ self._mix)
-        sums[_FORM_AT] += float(form @ self._mix)
         if len(features.terms):
             for reason, added in self._terms.points(features, self._weights, self._columns):
                 sums[reason] += added
@@ -131,8 +153,6 @@ def _reason(name: str) -> int:
     heading = name.removeprefix("terms of ")
     if heading in HEADINGS:
         return _TEXTS.index(HEADINGS[heading])
-    if name.startswith("vector "):
-        return _TEXTS.index(_WORDING)
     counted = name.removeprefix("count of ").removeprefix("share of ")
     return next((at for at, names in enumerate(_FORMS.values()) if counted in names), _REST)
 

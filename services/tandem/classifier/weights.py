@@ -43,7 +43,7 @@ class Weights:
     def score(self, features: Features) -> Columns:
         """Return the sum of every column; shape [columns]."""
         standard = self.standardised(features)
-        return self.ngrams(features) + standard @ self.dense + self.form(standard) + self.bias
+        return self.ngrams(features) + standard @ self.dense + self.form(self.angles(standard)) + self.bias
 
     def ngrams(self, features: Features) -> Columns:
         """Return what the n-grams add to every column."""
@@ -59,18 +59,18 @@ class Weights:
         np.maximum(standard, np.float32(-self.limit), out=standard)
         return standard
 
-    def waving(self, standard: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the waves at standardised dense numbers of shape [..., dense]; shape [..., waves].
+    def angles(self, standard: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return where standardised dense numbers of shape [..., dense] stand on the waves; shape [..., waves]."""
+        angles: NDArray[np.float32] = standard @ self.frequencies
+        return angles
+
+    def form(self, angles: NDArray[np.float32]) -> Columns:
+        """Return what the waves add to every column.
 
         Their products approximate a radial kernel (Rahimi and Recht, "Random features for large-scale kernel
         machines", 2007), so that linear weights over them draw curves over the form of a text.
         """
-        waving: NDArray[np.float32] = np.cos(standard @ self.frequencies + self.phases)
-        return waving
-
-    def form(self, standard: NDArray[np.float32]) -> Columns:
-        """Return what the waves add to every column."""
-        sums: Columns = self.waving(standard) @ self.waves
+        sums: Columns = np.cos(angles + self.phases) @ self.waves
         return sums
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from tandem.cli.calibrate import calibrate
 from tandem.cli.classify import classify
 from tandem.cli.fetch import fetch
 from tandem.cli.keys import app as keys_app
@@ -29,6 +30,7 @@ app.add_typer(policy_app, name="policy")
 app.add_typer(keys_app, name="keys")
 app.add_typer(train_app, name="train")
 app.command(name="fetch")(fetch)
+app.command(name="calibrate")(calibrate)
 app.command(name="classify")(classify)
 
 
@@ -115,6 +117,12 @@ def up(
     pro_model: Model = DEFAULT_SOURCE,
     triton_url: TritonUrl = None,
     ledger: Ledger = None,
+    keep_prompts: Annotated[
+        bool,
+        typer.Option(
+            "--keep-prompts", help="Keep the text of conversations in the ledger, to learn from them."
+        ),
+    ] = False,
     log_format: Annotated[LogFormatName, typer.Option(help="Form of the logs.")] = LogFormatName.console,
     log_level: Annotated[
         LogLevelName, typer.Option(help="Least severe level that is logged.")
@@ -133,6 +141,7 @@ def up(
         pro_model,
         triton_url or [],
         ledger,
+        keep_prompts,
         log_format.value,
         log_level.value,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TextIO
 
 from google.protobuf.json_format import MessageToDict
@@ -11,6 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from tandem.classifier.classify import signals_of
 from tandem.classifier.judge import Judge
 from tandem.cli.explaining import Explainer
+from tandem.conversation_json import from_json
 from tandem.errors import TandemError
 from tandem.modality import name_of
 from tandem.v1 import classifier_pb2, orchestrator_pb2, types_pb2
@@ -18,11 +19,6 @@ from tandem.v1 import classifier_pb2, orchestrator_pb2, types_pb2
 MOST_MESSAGES: Final = 256
 """Longest conversation that the contract allows."""
 DIGITS: Final = 4
-ROLES: Final = {
-    "system": types_pb2.ROLE_SYSTEM,
-    "user": types_pb2.ROLE_USER,
-    "assistant": types_pb2.ROLE_ASSISTANT,
-}
 _FORM: Final = (
     'a line is a JSON string, {"text": "..."} or {"messages": [{"role": "user", "text": "..."}, ...]}'
 )
@@ -88,17 +84,9 @@ def _word(name: str) -> str:
     return "undecided" if word == "unspecified" else word
 
 
-def conversation(turns: Sequence[tuple[str, str]]) -> classifier_pb2.ClassifyRequest:
-    """Return a conversation of texts by role; what no UTF-8 can hold becomes U+FFFD."""
-    messages = [
-        types_pb2.Message(role=ROLES[role], parts=[types_pb2.Part(text=_encodable(text))])
-        for role, text in turns
-    ]
-    return classifier_pb2.ClassifyRequest(messages=messages)
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+def question(text: str) -> classifier_pb2.ClassifyRequest:
+    """Return the conversation in which a user says a text."""
+    return classifier_pb2.ClassifyRequest(messages=from_json([{"role": "user", "text": text}]))
 
 
 def _parsed(line: bytes) -> Any:
@@ -115,25 +103,25 @@ def _others(parsed: object) -> dict[str, Any]:
 
 
 def _request(parsed: object) -> classifier_pb2.ClassifyRequest:
-    if isinstance(parsed, str):
-        return conversation([("user", parsed)])
     match parsed:
+        case str(text):
+            return question(text)
         case {"text": _, "messages": _}:
             raise BadLine(f"it has both text and messages; {_FORM}")
         case {"text": str(text)}:
-            return conversation([("user", text)])
+            return question(text)
         case {"messages": list(messages)} if 1 <= len(messages) <= MOST_MESSAGES:
-            return conversation([_turn(message) for message in messages])
+            return _conversation(messages)
         case {"messages": list(messages)}:
             raise BadLine(f"it has {len(messages)} messages; 1 to {MOST_MESSAGES} are allowed")
     raise BadLine(f"it is no request; {_FORM}")
 
 
-def _turn(message: object) -> tuple[str, str]:
-    match message:
-        case {"role": str(role), "text": str(text)} if role in ROLES:
-            return role, text
-    raise BadLine(f"a message needs a role, one of {', '.join(ROLES)}, and a text")
+def _conversation(messages: list[object]) -> classifier_pb2.ClassifyRequest:
+    try:
+        return classifier_pb2.ClassifyRequest(messages=from_json(messages))
+    except (TypeError, ValueError) as error:
+        raise BadLine(str(error)) from None
 
 
 def _dumped(answer: Mapping[str, Any]) -> str:

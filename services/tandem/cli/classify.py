@@ -46,7 +46,12 @@ def classify(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     artifact: Annotated[
         Path | None,
-        typer.Option(dir_okay=False, show_default="the shipped one", help="What the classifier has learned."),
+        typer.Option(
+            envvar="TANDEM_CLASSIFIER_ARTIFACT",
+            dir_okay=False,
+            show_default="the shipped one",
+            help="What the classifier has learned.",
+        ),
     ] = None,
     policy: Document = None,
     catalogue: Document = None,
@@ -97,11 +102,11 @@ async def _one(text: str, judge: Judge, explainer: Explainer | None, as_json: bo
     """Show the signals of one text. A coroutine, since plans are made on the clock of the event loop."""
     from tandem.classifier.classify import signals_of
     from tandem.cli.ask import show_error
-    from tandem.cli.classified_lines import conversation, described
+    from tandem.cli.classified_lines import described, question
     from tandem.cli.report import show_plan, show_signals
     from tandem.errors import TandemError
 
-    request = conversation([("user", text)])
+    request = question(text)
     signals = signals_of(request, judge)
     if not explainer:
         print(json.dumps(described(signals), ensure_ascii=False)) if as_json else show_signals(signals)

@@ -26,6 +26,14 @@ class By(StrEnum):
     day = "day"
 
 
+class Judge(StrEnum):
+    """Who says whether an answer was right."""
+
+    user = "user"
+    judge = "judge"
+    human = "human"
+
+
 Database = Annotated[
     str,
     typer.Option(
@@ -164,6 +172,54 @@ def check(
     raise typer.Exit(0 if agree else 1)
 
 
+@app.command(name="feedback")
+def give_feedback(
+    database: Database,
+    request_id: Annotated[str | None, typer.Option("--request", help="The request's identifier.")] = None,
+    right: Annotated[
+        bool | None, typer.Option("--right/--wrong", help="Whether the answer was right.", show_default=False)
+    ] = None,
+    tier: Annotated[
+        str | None, typer.Option(help="Whose answer is meant.", show_default="the one that was given")
+    ] = None,
+    tenant: Annotated[str | None, typer.Option(help="Whose request it was.")] = None,
+    source: Annotated[Judge, typer.Option(help="Who says so.")] = Judge.human,
+    file: Annotated[
+        typer.FileText | None,
+        typer.Option(
+            "--from", help="JSON lines of request_id and right or score (-1 to 1); - is standard input."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Book whether an answer was right: one with --request, or many with --from.
+
+    Exit status: 0 booked, 1 some request is not in the ledger, 2 the ledger cannot be used or wrong usage.
+    """
+    from tandem.ledger.feedback import RIGHT, WRONG, Feedback, FeedbackInvalid, add_feedback, read_feedback
+
+    if (file is None) == (request_id is None) or (request_id is not None and right is None):
+        raise typer.BadParameter("give --request with --right or --wrong, or --from FILE")
+    try:
+        if file is not None:
+            given = list(read_feedback(file, source.value))
+        else:
+            given = [Feedback(request_id or "", RIGHT if right else WRONG, source.value, tier, tenant)]
+    except FeedbackInvalid as error:
+        _fail(error)
+    with _reading(database) as connection:
+        unknown = add_feedback(connection, given)
+    if as_json:
+        _print_json({"booked": len(given) - len(unknown), "unknown": unknown})
+    else:
+        typer.echo(f"{len(given) - len(unknown)} of {len(given)} booked.")
+    for each in unknown:
+        typer.echo(
+            f"tandem ledger: no request {each} in the ledger; it is booked when it has ended", err=True
+        )
+    raise typer.Exit(1 if unknown else 0)
+
+
 @app.command()
 def prune(
     database: Database,
@@ -179,7 +235,7 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Do it.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Forget old requests: their attempts, their degradations, and feedback as old. Without --yes only count them.
+    """Forget old requests: their attempts, degradations, prompts, and feedback as old. Without --yes only count.
 
     Exit status: 0 done, 1 only counted, 2 the ledger cannot be used or wrong usage.
     """

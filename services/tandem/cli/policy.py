@@ -66,8 +66,9 @@ def _acceptance(file: Path, policy: Policy, catalogue: Catalogue) -> str:
 
 def _summary(policy: Policy) -> str:
     routing = policy.routing
+    held = f", to hold {routing.strong} at {routing.target}" if routing.target else ""
     return (
         f"strategy {policy.strategy}; {routing.cheap} answers from a probability of {routing.threshold:g}, "
-        f"else {routing.strong}; {len(policy.fallbacks)} fallbacks; "
+        f"else {routing.strong}{held}; {len(policy.fallbacks)} fallbacks; "
         f"{len(policy.entitlements.tenants)} tenants with tiers of their own; revision {policy.revision}"
     )

@@ -8,7 +8,9 @@ from pathlib import Path
 import typer
 
 from tandem.catalogue import load_catalogue
+from tandem.classifier.artifact import load_artifact
 from tandem.classifier.errors import ArtifactUnusable
+from tandem.classifier.settings import Settings as ClassifierSettings
 from tandem.cli.triton_urls import addresses_by_tier
 from tandem.deployment import deploy_folder
 from tandem.embedded.errors import EmbeddedError
@@ -39,6 +41,7 @@ class Options:
     pro_model: str
     triton_url: list[str]
     ledger: str | None
+    keep_prompts: bool
     log_format: LogFormat
     log_level: LogLevel
 
@@ -56,6 +59,7 @@ class Options:
             catalogue=catalogue,
             policy=self.policy or deploy_folder() / "policy.yaml",
             ledger=self.ledger_url(),
+            keep_prompts=self.keep_prompts,
             keys=self.keys,
             log_format=self.log_format,
             log_level=self.log_level,
@@ -81,8 +85,9 @@ async def run_up(options: Options) -> int:
     configure(options.log_format, options.log_level)
     models = Models(options.r1_model, options.pro_model)
     try:
-        # First: what is wrong with it is better known before minutes of fetching.
+        # First: what is wrong with them is better known before minutes of fetching.
         check_ledger(options.ledger_url())
+        load_artifact(ClassifierSettings().artifact)
         # Until the system has started, Ctrl-C cancels the start; afterwards it lets running requests finish.
         async with (
             local_system(options.system(), models, options.separate, progress_on(), log_status) as address,

@@ -83,6 +83,7 @@ def lay_out(system: System, tiers: Sequence[str]) -> tuple[str, list[Service]]:
         "catalogue": str(system.catalogue),
         "policy": str(system.policy),
         "ledger": system.ledger,
+        "ledger_prompts": str(system.keep_prompts),
     }
     if system.keys:
         extra["keys"] = str(system.keys)

@@ -23,8 +23,9 @@ class System:
     """Addresses and documents of a system.
 
     `triton` is the gRPC address of each tier's Triton, by the tier's name; tiers may share one. `listen` is where the
-    orchestrator listens, port 0 for a free one; `ledger` is a SQLAlchemy URL, empty for none; `keys` are the hashes of
-    the API keys, without which nobody needs one.
+    orchestrator listens, port 0 for a free one; `ledger` is a SQLAlchemy URL, empty for none, and
+    `keep_prompts` says whether it keeps conversations too; `keys` are the hashes of the API keys, without which nobody
+    needs one.
     """
 
     triton: Mapping[str, str]
@@ -32,6 +33,7 @@ class System:
     catalogue: Path
     policy: Path
     ledger: str = ""
+    keep_prompts: bool = False
     keys: Path | None = None
     drain_seconds: float = 30.0
     log_format: LogFormat = "console"

@@ -37,7 +37,7 @@ async def together(system: System) -> AsyncIterator[str]:
     """
     catalogue = load_catalogue(system.catalogue)
     policy = load_policy(system.policy, catalogue)
-    stores = Stores(system.ledger, system.keys)
+    stores = Stores(system.ledger, system.keys, keep_prompts=system.keep_prompts)
     async with AsyncExitStack() as stack:
         channels = {
             address: await stack.enter_async_context(open_channel(address))

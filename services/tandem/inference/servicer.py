@@ -9,7 +9,7 @@ from typing import Any, Final
 import grpc.aio
 
 from tandem.protocols import Inference
-from tandem.serving.coalesce import Coalescer
+from tandem.serving.coalesce import Coalescer, held_back
 from tandem.serving.context import current_call
 from tandem.v1 import inference_pb2, inference_pb2_grpc
 
@@ -40,8 +40,10 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     ) -> AsyncGenerator[Piece, None]:
         """Answer piece by piece."""
         source = self._inference.stream_infer(request.request, current_call(), buffered=request.buffered)
-        hold_seconds = HOLD_SECONDS if request.buffered else 0.0
-        async with aclosing(self._coalescer.stream(source, hold_seconds)) as pieces:
+        merged = (
+            held_back(source, merge, HOLD_SECONDS) if request.buffered else self._coalescer.stream(source)
+        )
+        async with aclosing(merged) as pieces:
             async for piece in pieces:
                 yield piece
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -24,6 +25,8 @@ class Entry:
     """Name of the rpc: Generate, StreamGenerate or BatchGenerate."""
     reason: str = ""
     """`ErrorInfo.reason` of the error that ended it. Empty: it was answered."""
+    messages: Sequence[types_pb2.Message] = ()
+    """The conversation, where the operator wants it kept; its text is stored. Empty: it is not kept."""
 
 
 class Ledger(Protocol):

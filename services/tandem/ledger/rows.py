@@ -1,17 +1,22 @@
-"""Entries as rows. What a user or a model said is left behind here."""
+"""Entries as rows. What a model said is left behind here, and what a user said unless the operator wants it kept."""
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tandem.conversation_json import to_json
 from tandem.ledger.entry import Entry
 from tandem.ledger.tables import timestamp
 from tandem.v1 import types_pb2
 
 Row = tuple[Any, ...]
+
+MOST_PROMPT_CHARACTERS: Final = 32_768
+"""Of a conversation that is kept; a longer one is not: a part of it would be another question."""
 
 
 def _words(enum: str, prefix: str) -> Mapping[int, str]:
@@ -37,6 +42,7 @@ class Rows:
     request: Row
     attempts: list[Row]
     degradations: list[Row]
+    prompts: list[Row]
 
     @property
     def id(self) -> str:
@@ -53,7 +59,16 @@ def rows_of(entry: Entry) -> Rows:
         _request(entry, key, booked),
         [_attempt(attempt, key, position) for position, attempt in enumerate(booked)],
         [_degradation(each, key, position) for position, each in enumerate(answer.degradations)],
+        [] if _made_elsewhere(answer) else _prompts(entry, key),
     )
+
+
+def _prompts(entry: Entry, key: str) -> list[Row]:
+    """Return the conversation as a row; none if it is not to be kept, or too long."""
+    if not entry.messages:
+        return []
+    text = json.dumps(to_json(entry.messages), ensure_ascii=False)
+    return [(key, text)] if len(text) <= MOST_PROMPT_CHARACTERS else []
 
 
 def _made_elsewhere(answer: types_pb2.Answer) -> bool:

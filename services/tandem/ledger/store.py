@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Table, select
 from tandem.ledger.database import engine_for, sqlite_file
 from tandem.ledger.rows import Row, Rows
 from tandem.ledger.schema import migrate
-from tandem.ledger.tables import attempts, degradations, requests
+from tandem.ledger.tables import attempts, degradations, prompts, requests
 
 ROWS_PER_STATEMENT: Final = 250
 WAIT_SECONDS: Final = 1.0
@@ -47,6 +47,7 @@ class Store:
             _insert(connection, requests, [entry.request for entry in entries])
             _insert(connection, attempts, [row for entry in entries for row in entry.attempts])
             _insert(connection, degradations, [row for entry in entries for row in entry.degradations])
+            _insert(connection, prompts, [row for entry in entries for row in entry.prompts])
         if self._file and self._identity() != self._opened:
             raise FileGone(f"{self._file} was removed or replaced")
         self._in_doubt = False

@@ -1,4 +1,7 @@
-"""The tables. No column holds what a user or a model said: reasons are words of the contract, messages are left out.
+"""The tables.
+
+No column holds what a model said, and only `prompts` what a user said: it stays empty unless the operator wants it.
+Reasons are words of the contract, messages of errors are left out.
 
 Times of day are UTC text, `2026-11-24T09:30:00.000000Z`: it sorts as the time does, in every database. Money is
 billionths of a US dollar. A change here needs a migration; a test compares the two.
@@ -21,6 +24,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
 )
 
 metadata: Final = MetaData(
@@ -117,6 +121,14 @@ feedback: Final = Table(
         CheckConstraint("source IN ('user', 'judge', 'human')", name="source"),
         nullable=False,
     ),
+    Column("tier", String),  # whose answer is meant; absent: the one that was given
+)
+
+prompts: Final = Table(
+    "prompts",
+    metadata,
+    Column("request", ForeignKey(requests.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("messages", Text, nullable=False),  # JSON, as tandem.conversation_json writes it
 )
 
 

@@ -40,6 +40,8 @@ class Stores:
     """Document of the API keys."""
     environment_keys: Keys | None = None
     """API keys beside those of the document; None, and no document: nobody needs a key."""
+    keep_prompts: bool = False
+    """Whether the ledger gets conversations too."""
     cache_url: str = ""
     """Valkey or Redis that replicas share answers in; empty: there is none."""
 
@@ -60,7 +62,7 @@ async def serving(
         spent = await asyncio.to_thread(spent_today, stores.ledger) if stores.ledger else {}
         shared = await stack.enter_async_context(SharedCache(stores.cache_url)) if stores.cache_url else None
         budgets = Budgets(policy.budgets, spent, proven=authenticator is not None)
-        bookkeeper = Bookkeeper(services.tiers, catalogue, ledger, budgets)
+        bookkeeper = Bookkeeper(services.tiers, catalogue, ledger, budgets, keep_prompts=stores.keep_prompts)
         orchestrator = Orchestrator(services, catalogue, policy, Keeping(budgets, bookkeeper, shared))
         rule = DeadlineRule(policy.deadline.default_ms / 1000.0, policy.deadline.max_ms / 1000.0)
         server = Server(listen, rule, [SERVICE_NAME], authenticator)
@@ -77,7 +79,11 @@ async def serve(settings: Settings) -> None:
     catalogue = load_catalogue(settings.catalogue)
     policy = load_policy(settings.policy, catalogue)
     stores = Stores(
-        settings.ledger, settings.keys, settings.environment_keys(), settings.cache_url.get_secret_value()
+        settings.ledger,
+        settings.keys,
+        settings.environment_keys(),
+        settings.ledger_prompts,
+        settings.cache_url.get_secret_value(),
     )
     async with AsyncExitStack() as stack:
         targets = {"classifier": settings.classifier, "fusion": settings.fusion}

@@ -129,7 +129,7 @@ class Orchestrator:
             asked.works = True
             return self._given(asked, hit)
         async with self._working(asked) as work:
-            planned = await work.plan()
+            planned = await work.start()
             async with aclosing(work.run(planned, buffered=True)) as events:
                 async for _ in events:
                     pass
@@ -142,7 +142,7 @@ class Orchestrator:
                 yield event
             return
         async with self._working(asked) as work:
-            planned = await work.plan()
+            planned = await work.start()
             started = orchestrator_pb2.Started(request_id=asked.call.request_id, plan=planned.plan)
             yield Event(started=started)
             async with aclosing(work.run(planned, buffered=False)) as events:
@@ -172,6 +172,8 @@ class Orchestrator:
         except BaseException as error:
             self._close(asked, work.answer(), reason_of(error))
             raise
+        finally:
+            work.leave()
 
     def _keep(self, asked: _Asked, work: Work) -> types_pb2.Answer:
         """Close the books of an answer, and keep it if it may be given again."""
@@ -196,7 +198,9 @@ class Orchestrator:
             self._close(asked, answer, reason_of(error))
 
     def _close(self, asked: _Asked, answer: types_pb2.Answer, reason: str = "") -> None:
-        self._bookkeeper.close(Ended(answer, asked.call, asked.method, asked.verdict, reason))
+        self._bookkeeper.close(
+            Ended(answer, asked.call, asked.method, asked.verdict, reason, asked.request.messages)
+        )
 
 
 def _finished(answer: types_pb2.Answer) -> Event:

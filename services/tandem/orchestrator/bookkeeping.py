@@ -7,7 +7,7 @@ waits for it. Only then is the request charged to its tenant and written to the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -46,18 +46,35 @@ class Ended:
     """What the tenant's budget said at the beginning."""
     reason: str = ""
     """`ErrorInfo.reason` of the error that ended it. Empty: it was answered."""
+    messages: Sequence[types_pb2.Message] = ()
+    """The conversation."""
 
 
 class Bookkeeper:
-    """Keeps the books of one orchestrator."""
+    """Keeps the books of one orchestrator.
+
+    Args:
+        tiers: whom an attempt's engine is asked through.
+        catalogue: the prices.
+        ledger: where entries go.
+        budgets: what is charged.
+        keep_prompts: whether the ledger gets conversations too.
+    """
 
     def __init__(
-        self, tiers: Mapping[str, Inference], catalogue: Catalogue, ledger: Ledger, budgets: Budgets
+        self,
+        tiers: Mapping[str, Inference],
+        catalogue: Catalogue,
+        ledger: Ledger,
+        budgets: Budgets,
+        *,
+        keep_prompts: bool = False,
     ) -> None:
         self._tiers = tiers
         self._catalogue = catalogue
         self._ledger = ledger
         self._budgets = budgets
+        self._keep_prompts = keep_prompts
         self._settling: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(AT_ONCE)
 
@@ -138,6 +155,7 @@ class Bookkeeper:
                 deadline_ms=(call.deadline - call.started) * 1000.0,
                 method=ended.method,
                 reason=ended.reason,
+                messages=ended.messages if self._keep_prompts else (),
             )
         )
 

@@ -10,10 +10,13 @@ from typing import Final
 from tandem.call import Call
 from tandem.catalogue import Catalogue
 from tandem.errors import DeadlineTooShort, Details
+from tandem.orchestrator.breaker import CLOSED
 from tandem.orchestrator.live import P95, LiveModel, LiveModels
 from tandem.orchestrator.policy import Cause, Policy, parse_target
 from tandem.orchestrator.routing import Ask, Known, Route
 from tandem.orchestrator.sampling import choose
+from tandem.orchestrator.share import Choice
+from tandem.orchestrator.steering import Counted, Steering
 from tandem.v1 import orchestrator_pb2, types_pb2
 
 OUTCOMES: Final[Mapping[Cause, types_pb2.AttemptOutcome.ValueType]] = {
@@ -37,13 +40,18 @@ class Planned:
     """Estimated length of the conversation."""
     allowed: Sequence[str]
     """The tiers that the tenant may use."""
+    choice: Choice | None = None
+    """What the live control of the share made of the score; None: there is none, or no score decided."""
 
 
 class Planner:
     """Makes plans by one policy and one catalogue."""
 
     def __init__(self, catalogue: Catalogue, policy: Policy, live: LiveModels) -> None:
-        self._known = Known(catalogue, policy, live)
+        target = policy.routing.target
+        self.steering = Steering(policy.routing, target, catalogue) if target else None
+        """Holds the policy's target; None: it has none."""
+        self._known = Known(catalogue, policy, live, self.steering)
         self._policy = policy
         self._live = live
         self._fallbacks = list(_planned_fallbacks(catalogue, policy))
@@ -68,7 +76,7 @@ class Planner:
             TandemError: UnknownTier, UnknownVariant, TierNotEntitled, ModalityUnsupported, StrategyUnsupported, or
                 DeadlineTooShort.
         """
-        route = Route(self._known, Ask(request, signals, call.tenant, cheap_only))
+        route = Route(self._known, Ask(request, signals, call.tenant, call.request_id, cheap_only))
         strategy, form = route.strategy(), self._form(route.usable())
         plan = types_pb2.Plan()
         plan.CopyFrom(form.plan)
@@ -81,10 +89,20 @@ class Planner:
         if first != targets[0]:
             targets = [route.hurry(targets[0], first)]
         plan.reasons.extend(route.reasons)
+        route.tell_share(plan)
         sampling = choose(request.sampling, signals, self._policy)
         for target in targets:
             time.allow(target, sampling)
-        return Planned(plan, route.degradations, prompt_tokens, route.allowed)
+        return Planned(plan, route.degradations, prompt_tokens, route.allowed, route.choice)
+
+    def count(self, planned: Planned) -> Counted | None:
+        """Tell the live control of a plan that is going to be run; None: there is no such control."""
+        if self.steering is None:
+            return None
+        strong = self._policy.routing.strong
+        asked = any(attempt.target.tier == strong for attempt in planned.plan.attempts)
+        sick = self._live.of_tier(strong)[0].breaker.state != CLOSED
+        return self.steering.count(strong=asked, choice=planned.choice, sick=sick)
 
     def states(self, planned: Planned, call: Call) -> list[types_pb2.ModelState]:
         """Return what is known of every model that the tenant may use."""

@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints
 from tandem.call import NAME
 from tandem.catalogue import Catalogue, Name
 from tandem.errors import UnknownTier, UnknownVariant
+from tandem.orchestrator.routing_policy import Routing, check_routing
 from tandem.v1 import types_pb2
 from tandem.yaml_document import Complaint, Document, Location, Section, load
 
@@ -77,19 +78,6 @@ class BreakerPolicy(Section):
     """But no longer than this, in milliseconds."""
     probes: int = Field(default=5, ge=1)
     """So many answers in a row to the first requests after a pause, and it gets all of them again."""
-
-
-class Routing(Section):
-    """Which tier answers first."""
-
-    cheap: Name
-    """Tier that answers when it is likely to suffice."""
-    strong: Name
-    """Tier that answers otherwise."""
-    threshold: float = Field(default=0.5, ge=0, le=1)
-    """The cheap tier answers if the probability that it suffices is at least this; 0 to 1."""
-    undecided: Name
-    """Tier that answers when the classifier was late or broken."""
 
 
 class Ensemble(Section):
@@ -268,6 +256,7 @@ class Policy(Document):
             yield Complaint(
                 ("deadline", "margin_ms"), f"must be below default_ms, {self.deadline.default_ms}"
             )
+        yield from check_routing(self.routing, catalogue)
         for location, name in self._names():
             yield from _unknown(location, name, catalogue)
         seen: dict[tuple[str, Cause], int] = {}

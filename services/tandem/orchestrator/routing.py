@@ -12,6 +12,8 @@ from tandem.modality import modalities, name_of
 from tandem.orchestrator.live import LiveModels
 from tandem.orchestrator.policy import Policy, parse_target
 from tandem.orchestrator.record import CAUSES
+from tandem.orchestrator.share import Choice
+from tandem.orchestrator.steering import Steering
 from tandem.v1 import orchestrator_pb2, types_pb2
 
 # Probabilities travel as 32-bit floats: 0.7 arrives as 0.69999999.
@@ -25,6 +27,8 @@ class Known:
     catalogue: Catalogue
     policy: Policy
     live: LiveModels
+    steering: Steering | None = None
+    """Moves the thresholds; None: they stay as the policy has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Ask:
     signals: types_pb2.Signals | None
     """What the classifier found, or None if it was late or broken."""
     tenant: str
+    request_id: str
     cheap_only: str = ""
     """Why the tenant's budget allows the cheap tier only. Empty: it does not."""
 
@@ -45,12 +50,17 @@ class Route:
 
     def __init__(self, known: Known, ask: Ask) -> None:
         self._catalogue, self._policy, self._live = known.catalogue, known.policy, known.live
+        self._steering = known.steering
         self._request, self._signals, self._tenant = ask.request, ask.signals, ask.tenant
-        self._cheap_only = ask.cheap_only
+        self._request_id, self._cheap_only = ask.request_id, ask.cheap_only
         self._needed = modalities(ask.request.messages)
         self.allowed = (self._policy.routing.cheap,) if ask.cheap_only else self._policy.tiers_of(ask.tenant)
         self.reasons: list[str] = []
         self.degradations: list[types_pb2.Degradation] = []
+        self.choice: Choice | None = None
+        """What the live control made of the score; None: there is none, or no score decided."""
+        self._usable: set[str] | None = None
+        self._moved: tuple[float, float] | None = None
 
     def strategy(self) -> types_pb2.Strategy.ValueType:
         """Return the strategy; asking for a tier is asking for one tier."""
@@ -75,9 +85,19 @@ class Route:
         chosen = self._first_variant(self._readable(self._entitled(self._wanted_tier())))
         return [self._well(chosen, fallbacks)]
 
+    def tell_share(self, plan: types_pb2.Plan) -> None:
+        """Tell what the live control did, or how it stands if no score decided; nothing if there is none."""
+        if self._steering is None:
+            return
+        self._steering.tell(plan.share_control)
+        if self._moved:
+            plan.share_control.configured_threshold, plan.share_control.threshold = self._moved
+
     def usable(self) -> set[str]:
         """Return the tiers that the tenant may use and that can read the request."""
-        return {tier for tier in self.allowed if self._reads(tier)}
+        if self._usable is None:
+            self._usable = {tier for tier in self.allowed if self._reads(tier)}
+        return self._usable
 
     def hurry(self, planned: types_pb2.Target, quicker: types_pb2.Target) -> types_pb2.Target:
         """Return a quicker model for a deadline that is too short for the planned one."""
@@ -105,14 +125,28 @@ class Route:
         if self._signals is None:
             self.reasons.append(f"no signals: the policy's default is {routing.undecided}")
             return routing.undecided
-        probability = self._signals.r1_suffices.value
-        suffices = probability >= routing.threshold - _FLOAT32
+        probability, threshold = self._signals.r1_suffices.value, routing.threshold_for(self._signals)
+        if self._steering:
+            suffices, threshold = self._steered(self._steering, probability, threshold)
+        else:
+            suffices = probability >= threshold - _FLOAT32
         comparison = "≥" if suffices else "<"
         self.reasons.append(
-            f"{routing.cheap} suffices: {probability:.2f} {comparison} threshold {routing.threshold:.2f}"
+            f"{routing.cheap} suffices: {probability:.2f} {comparison} threshold {threshold:.2f}"
         )
+        if self._steering and self._moved:
+            self.reasons.append(self._steering.told(*self._moved))
         self.reasons.extend(self._signals.reasons)
         return routing.cheap if suffices else routing.strong
+
+    def _steered(self, steering: Steering, probability: float, configured: float) -> tuple[bool, float]:
+        """Let the live control choose; return whether the cheap tier suffices, and the threshold as it was moved."""
+        choice = steering.choose(probability, configured, self._request_id)
+        threshold = min(1.0, max(0.0, configured + choice.shift))
+        if self._policy.routing.cheap in self.usable() and self._policy.routing.strong in self.usable():
+            self.choice = choice
+        self._moved = configured, threshold
+        return not choice.strong, threshold
 
     def _entitled(self, tier: str) -> str:
         if tier in self.allowed:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from tandem.orchestrator.policy import Policy
+from tandem.orchestrator.routing_policy import DECIDED_CONFIDENCE
 from tandem.v1 import types_pb2
-
-DECIDED_CONFIDENCE: Final = 0.5
-"""A finding with less confidence counts as undecided."""
 
 
 def choose(

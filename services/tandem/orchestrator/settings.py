@@ -44,6 +44,9 @@ class Settings(ServiceSettings):
     ledger: str = ""
     """SQLAlchemy URL of the database that every attempt is booked in. Empty: none is kept."""
 
+    ledger_prompts: bool = False
+    """Keep the text of conversations in the ledger, to learn from them; a legal matter, not only a technical one."""
+
     keys: Path | None = None
     """The hashes of the API keys. Read again when it changes. Absent, with `api_keys` absent: nobody needs a key."""
 

@@ -15,6 +15,7 @@ from tandem.orchestrator.budgets import Verdict
 from tandem.orchestrator.planning import Planned, Planner
 from tandem.orchestrator.policy import Policy
 from tandem.orchestrator.record import Record
+from tandem.orchestrator.steering import Counted
 from tandem.orchestrator.vote import Vote
 from tandem.protocols import Classifier, Fusion, Inference
 from tandem.v1 import classifier_pb2, orchestrator_pb2, types_pb2
@@ -61,6 +62,7 @@ class Work:
         self.record = Record(call, workshop.catalogue)
         self.signals: types_pb2.Signals | None = None
         self.planned: Planned | None = None
+        self._counted: Counted | None = None
         self._result = Result()
         self._fusion: types_pb2.Fusion | None = None
 
@@ -77,6 +79,17 @@ class Work:
         self.planned = self._shop.planner.plan(self._request, self.signals, self.call, self._verdict.detail)
         self.record.degradations.extend(self.planned.degradations)
         return self.planned
+
+    async def start(self) -> Planned:
+        """Make the plan that is going to be run, and count it. Raises as `plan`."""
+        planned = await self.plan()
+        self._counted = self._shop.planner.count(planned)
+        return planned
+
+    def leave(self) -> None:
+        """Tell the live control of the share what was done in the end."""
+        if self._counted and self._shop.planner.steering:
+            self._shop.planner.steering.ended(self._counted, self.record.attempts)
 
     def run(self, planned: Planned, buffered: bool) -> AsyncGenerator[Event, None]:
         """Yield what the client sees between the first event and the last; nothing if it is `buffered`.

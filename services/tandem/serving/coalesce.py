@@ -34,56 +34,59 @@ class Coalescer(Generic[M]):
         self._merge = merge
         self._active = 0
 
-    async def stream(
-        self, source: AsyncGenerator[M, None], hold_seconds: float = 0.0
-    ) -> AsyncGenerator[M, None]:
-        """Pass on what `source` yields, merged; closing the result closes `source`.
-
-        With `hold_seconds` nobody reads along: messages after the first wait so long for others.
-        """
-        self._active += 1
-        try:
-            async with aclosing(source):
-                # Many an answer is one message: only what follows it needs somebody who reads on while it is written.
-                first = await anext(source, None)
-                if first is None:
-                    return
-                yield first
-                sent_at = now()
-                second = await anext(source, None)
-                if second is not None:
-                    async with aclosing(self._merged(second, source, sent_at, hold_seconds)) as messages:
-                        async for message in messages:
-                            yield message
-        finally:
-            self._active -= 1
-
-    async def _merged(
-        self, second: M, source: AsyncGenerator[M, None], sent_at: float, hold_seconds: float
-    ) -> AsyncGenerator[M, None]:
-        """Pass on the second message and what follows, merged, not more often than all streams together may."""
-        inbox = _Inbox(self._merge, second)
+    async def stream(self, source: AsyncGenerator[M, None]) -> AsyncGenerator[M, None]:
+        """Pass on what `source` yields, merged; closing the result closes `source`."""
+        inbox = _Inbox(self._merge)
         pump = asyncio.create_task(inbox.fill(source))
-        sent = 1
+        self._active += 1
+        sent, sent_at = 0, 0.0
         try:
             while await inbox.wait():
-                if hold_seconds:
-                    await inbox.pause(sent_at + hold_seconds - now())
-                elif sent >= PROMPT_MESSAGES:
+                if sent >= PROMPT_MESSAGES:
                     await inbox.pause(sent_at + self._active / MESSAGES_PER_SECOND - now())
                 sent, sent_at = sent + 1, now()
                 yield inbox.pending.popleft()
             await pump
         finally:
+            self._active -= 1
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
+
+
+async def held_back(
+    source: AsyncGenerator[M, None], merge: Callable[[M, M], bool], seconds: float
+) -> AsyncGenerator[M, None]:
+    """Pass on what `source` yields where nobody reads along: after the first message, one in so many seconds.
+
+    Needs neither task nor timer, which is half of the price of a short answer: what is held back goes with a later
+    message, at the end, or before an error. `merge` is that of `Coalescer`; closing the result closes `source`.
+    """
+    held: M | None = None
+    sent_at = float("-inf")
+    async with aclosing(source):
+        try:
+            async for message in source:
+                if held is None:
+                    held = message
+                elif not merge(held, message):
+                    yield held
+                    held = message
+                if now() - sent_at >= seconds:
+                    yield held
+                    held, sent_at = None, now()
+        except Exception:
+            if held is not None:
+                yield held
+            raise
+        if held is not None:
+            yield held
 
 
 class _Inbox(Generic[M]):
     """What has arrived from one source and was not passed on yet."""
 
-    def __init__(self, merge: Callable[[M, M], bool], first: M) -> None:
-        self.pending: deque[M] = deque((first,))
+    def __init__(self, merge: Callable[[M, M], bool]) -> None:
+        self.pending: deque[M] = deque()
         self._merge = merge
         self._arrived = asyncio.Event()
         self._flush = asyncio.Event()
@@ -99,6 +102,7 @@ class _Inbox(Generic[M]):
             self._ended = True
             self._flush.set()
             self._arrived.set()
+            await source.aclose()
 
     async def wait(self) -> bool:
         """Return True when something is pending, False when nothing more will come."""

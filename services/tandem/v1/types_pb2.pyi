@@ -888,6 +888,7 @@ class Plan(_message.Message):
     RESERVE_MS_FIELD_NUMBER: _builtins.int
     POLICY_REVISION_FIELD_NUMBER: _builtins.int
     FALLBACK_TOKENS_FIELD_NUMBER: _builtins.int
+    SHARE_CONTROL_FIELD_NUMBER: _builtins.int
     strategy: Global___Strategy.ValueType
     """How the tiers are used."""
     deadline_ms: _builtins.float
@@ -912,6 +913,10 @@ class Plan(_message.Message):
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Why, in words for people."""
 
+    @_builtins.property
+    def share_control(self) -> Global___ShareControl:
+        """How the policy's target moved the border between the tiers. Absent: the policy has no target."""
+
     def __init__(
         self,
         *,
@@ -924,14 +929,86 @@ class Plan(_message.Message):
         reserve_ms: _builtins.float = ...,
         policy_revision: _builtins.str = ...,
         fallback_tokens: _builtins.int = ...,
+        share_control: Global___ShareControl | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["share_control", b"share_control"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "deadline_ms", b"deadline_ms", "fallback_tokens", b"fallback_tokens", "fallbacks", b"fallbacks", "margin_ms", b"margin_ms", "policy_revision", b"policy_revision", "reasons", b"reasons", "reserve_ms", b"reserve_ms", "strategy", b"strategy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "deadline_ms", b"deadline_ms", "fallback_tokens", b"fallback_tokens", "fallbacks", b"fallbacks", "margin_ms", b"margin_ms", "policy_revision", b"policy_revision", "reasons", b"reasons", "reserve_ms", b"reserve_ms", "share_control", b"share_control", "strategy", b"strategy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Plan: _TypeAlias = Plan  # noqa: Y015
+
+@_typing.final
+class ShareControl(_message.Message):
+    """The state of the live control of the strong tier's share, as it was when a plan was made.
+
+    A request counts for the strong tier when that tier is asked for it, by whatever reason, also when it then fails.
+    Requests that are answered from the cache or by another request's attempts do not count at all.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    TARGET_NANO_USD_FIELD_NUMBER: _builtins.int
+    MEASURED_FIELD_NUMBER: _builtins.int
+    MEASURED_NANO_USD_FIELD_NUMBER: _builtins.int
+    MEASURED_REQUESTS_FIELD_NUMBER: _builtins.int
+    CONFIGURED_THRESHOLD_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    OUT_OF_REACH_FIELD_NUMBER: _builtins.int
+    target: _builtins.float
+    """Part of the requests, 0 to 1, for which the strong tier is to be asked; follows from the money if that is given."""
+    target_nano_usd: _builtins.int
+    """What a request is to cost on average. Absent: the policy gives a share."""
+    measured: _builtins.float
+    """Part of the last requests, 0 to 1, for which the strong tier was asked."""
+    measured_nano_usd: _builtins.int
+    """What the last requests cost on average. Absent: the policy gives a share, or no request has ended."""
+    measured_requests: _builtins.int
+    """Number of the last requests that were measured; 0 to 2000."""
+    configured_threshold: _builtins.float
+    """Probability, 0 to 1, that the cheap tier suffices from which it answers requests such as this one, by the policy.
+    Absent: no score decided the tier.
+    """
+    threshold: _builtins.float
+    """The same as it was moved to hold the target. Absent: no score decided the tier."""
+    out_of_reach: _builtins.bool
+    """True if the target cannot be held: too many requests are decided otherwise, or no share costs just so much."""
+    def __init__(
+        self,
+        *,
+        target: _builtins.float = ...,
+        target_nano_usd: _builtins.int | None = ...,
+        measured: _builtins.float = ...,
+        measured_nano_usd: _builtins.int | None = ...,
+        measured_requests: _builtins.int = ...,
+        configured_threshold: _builtins.float | None = ...,
+        threshold: _builtins.float | None = ...,
+        out_of_reach: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_configured_threshold", b"_configured_threshold", "_measured_nano_usd", b"_measured_nano_usd", "_target_nano_usd", b"_target_nano_usd", "_threshold", b"_threshold", "configured_threshold", b"configured_threshold", "measured_nano_usd", b"measured_nano_usd", "target_nano_usd", b"target_nano_usd", "threshold", b"threshold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_configured_threshold", b"_configured_threshold", "_measured_nano_usd", b"_measured_nano_usd", "_target_nano_usd", b"_target_nano_usd", "_threshold", b"_threshold", "configured_threshold", b"configured_threshold", "measured", b"measured", "measured_nano_usd", b"measured_nano_usd", "measured_requests", b"measured_requests", "out_of_reach", b"out_of_reach", "target", b"target", "target_nano_usd", b"target_nano_usd", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__configured_threshold: _TypeAlias = _typing.Literal["configured_threshold"]  # noqa: Y015
+    _WhichOneofArgType__configured_threshold: _TypeAlias = _typing.Literal["_configured_threshold", b"_configured_threshold"]  # noqa: Y015
+    _WhichOneofReturnType__measured_nano_usd: _TypeAlias = _typing.Literal["measured_nano_usd"]  # noqa: Y015
+    _WhichOneofArgType__measured_nano_usd: _TypeAlias = _typing.Literal["_measured_nano_usd", b"_measured_nano_usd"]  # noqa: Y015
+    _WhichOneofReturnType__target_nano_usd: _TypeAlias = _typing.Literal["target_nano_usd"]  # noqa: Y015
+    _WhichOneofArgType__target_nano_usd: _TypeAlias = _typing.Literal["_target_nano_usd", b"_target_nano_usd"]  # noqa: Y015
+    _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
+    _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__configured_threshold) -> _WhichOneofReturnType__configured_threshold | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__measured_nano_usd) -> _WhichOneofReturnType__measured_nano_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_nano_usd) -> _WhichOneofReturnType__target_nano_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold) -> _WhichOneofReturnType__threshold | None: ...
+
+Global___ShareControl: _TypeAlias = ShareControl  # noqa: Y015
 
 @_typing.final
 class PlannedAttempt(_message.Message):

@@ -9,17 +9,19 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import select
 
 from tandem.ledger.database import engine_for
 from tandem.ledger.entry import NoLedger
 from tandem.ledger.errors import LedgerUnusable
 from tandem.ledger.opening import open_ledger
 from tandem.ledger.schema import MIGRATIONS, REVISION, REVISION_TABLE, migrate, reading
-from tandem.ledger.tables import metadata
+from tandem.ledger.tables import feedback, metadata
 from tests.fakes.entries import url_of
 
 
@@ -37,6 +39,23 @@ def test_the_newest_migration_is_the_one_that_is_needed() -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     assert ScriptDirectory.from_config(config).get_current_head() == REVISION
+
+
+def test_a_ledger_of_the_first_release_keeps_what_it_has(tmp_path: Path) -> None:
+    engine = engine_for(url_of(tmp_path), 1.0)
+    with engine.connect() as connection:
+        config = Config(attributes={"connection": connection, "version_table": REVISION_TABLE})
+        config.set_main_option("script_location", str(MIGRATIONS))
+        command.upgrade(config, "0001")
+        row = ("a", "tenant", "2026-11-24T09:30:00.000000Z", 0.5, "user")
+        statement = "INSERT INTO feedback (request_id, tenant, at, score, source) VALUES (?, ?, ?, ?, ?)"
+        connection.exec_driver_sql(statement, row)
+        connection.commit()
+    engine.dispose()
+    migrate(url_of(tmp_path))
+    with reading(url_of(tmp_path)) as connection:
+        columns = feedback.c.request_id, feedback.c.tenant, feedback.c.at, feedback.c.score, feedback.c.source
+        assert connection.execute(select(*columns, feedback.c.tier)).all() == [(*row, None)]
 
 
 def test_migrating_again_changes_nothing(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tandem.errors import BackendError, BackendUnavailable, BudgetExhausted
 from tandem.ledger.entry import Entry
 from tandem.orchestrator.work import Services
 from tandem.v1 import orchestrator_pb2, types_pb2
-from tests.fakes.calls import call, question
+from tests.fakes.calls import call, question, user
 from tests.fakes.documents import catalogue, policy
 from tests.fakes.inference import HANG, INPUT_TOKENS, ScriptedInference, Step, saying, text
 from tests.fakes.orchestrators import FakeLedger, orchestrator
@@ -224,3 +224,12 @@ async def test_an_entry_never_changes() -> None:
     before = dataclasses.replace(entry, answer=types_pb2.Answer.FromString(entry.answer.SerializeToString()))
     await asyncio.sleep(1)
     assert entry == before
+
+
+@pytest.mark.parametrize("keep", [False, True])
+async def test_conversations_are_kept_only_where_the_operator_wants_it(keep: bool) -> None:
+    ledger, tiers = FakeLedger(), {"r1": ScriptedInference(saying("a")), "pro": ScriptedInference()}
+    services = Services(FakeClassifier(), FakeFusion(), tiers)
+    asked = orchestrator(services, catalogue(), policy(), ledger, keep_prompts=keep)
+    await asked.generate(question("why?"), call())
+    assert [list(entry.messages) for entry in ledger.entries] == [[user("why?")] if keep else []]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tandem.clock import now
 from tandem.serving import coalesce
-from tandem.serving.coalesce import Coalescer
+from tandem.serving.coalesce import Coalescer, held_back
 from tandem.simulation import virtual_time
 
 pytestmark = pytest.mark.virtual_time
@@ -104,10 +104,10 @@ async def test_the_first_message_does_not_wait(monkeypatch: pytest.MonkeyPatch) 
 async def test_what_arrives_while_the_reader_is_busy_travels_together() -> None:
     source = Source(*(Text("a", str(number)) for number in range(9)), hangs=True)
     async with aclosing(Coalescer(merge).stream(source.stream([0.0]))) as merged:
-        found = [await anext(merged), await anext(merged)]
+        first = await anext(merged)
         await source.sent.wait()
-        found.append(await anext(merged))
-    assert "".join(message.content for message in found) == "012345678"
+        rest = await anext(merged)
+    assert first.content + rest.content == "012345678"
 
 
 async def test_the_end_does_not_wait_for_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,21 +164,13 @@ async def test_an_error_comes_after_what_came_before() -> None:
 async def test_an_error_that_nobody_waits_for_is_not_reported_as_unheard() -> None:
     unheard: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
-    source = Source(Text("a", "1"), Text("b", "2"), Text("a", "3"), failure=ValueError("broken"))
+    source = Source(Text("a", "1"), Text("b", "2"), failure=ValueError("broken"))
     async with aclosing(Coalescer(merge).stream(source.stream())) as merged:
-        assert [(await anext(merged)).content, (await anext(merged)).content] == ["1", "2"]
+        await anext(merged)
         await source.sent.wait()
         await asyncio.sleep(0)
     gc.collect()
     assert unheard == []
-
-
-async def test_a_stream_of_one_message_starts_no_task() -> None:
-    async with aclosing(Coalescer(merge).stream(Source(Text("a", "1")).stream(), 0.25)) as merged:
-        assert (await anext(merged)).content == "1"
-        assert len(asyncio.all_tasks()) == 1
-        assert await anext(merged, None) is None
-        assert len(asyncio.all_tasks()) == 1
 
 
 async def test_a_stream_that_ended_no_longer_counts() -> None:
@@ -193,7 +185,7 @@ async def test_a_stream_along_which_nobody_reads_is_held_back_after_its_first_me
     source = Source(*(Text("a", "x") for _ in range(100)))
     began = now()
     arrived = []
-    async for message in Coalescer(merge).stream(source.stream([0.01]), 0.25):
+    async for message in held_back(source.stream([0.01]), merge, 0.245):
         arrived.append((round(now() - began, 2), len(message.content)))
     assert arrived[0] == (0.01, 1)
     assert [later - earlier for (earlier, _), (later, _) in pairwise(arrived[:-1])] == pytest.approx(
@@ -201,3 +193,47 @@ async def test_a_stream_along_which_nobody_reads_is_held_back_after_its_first_me
     )
     assert arrived[-1][0] == pytest.approx(1.0)
     assert sum(size for _, size in arrived) == 100
+
+
+@given(_messages, _pauses)
+def test_holding_back_keeps_order_and_content(messages: list[Text], arriving: list[float]) -> None:
+    async def check() -> list[Text]:
+        return [message async for message in held_back(Source(*messages).stream(arriving), merge, 0.002)]
+
+    found = virtual_time.run(check())
+    assert runs(found) == runs(messages)
+    assert len(found) <= len(messages)
+
+
+async def test_what_was_held_back_comes_before_an_error() -> None:
+    source = Source(Text("a", "1"), Text("a", "2"), failure=ValueError("broken"))
+    found = []
+    with pytest.raises(ValueError, match="broken"):
+        async for message in held_back(source.stream(), merge, 10.0):
+            found.append(message.content)
+    assert found == ["1", "2"]
+    assert source.closed
+
+
+async def test_closing_a_stream_that_is_held_back_closes_its_source() -> None:
+    source = Source(Text("a", "1"), hangs=True)
+    async with aclosing(held_back(source.stream(), merge, 10.0)) as merged:
+        assert (await anext(merged)).content == "1"
+        assert len(asyncio.all_tasks()) == 1
+    assert source.closed
+
+
+async def test_a_source_runs_in_one_task_so_that_its_timeouts_reach_it() -> None:
+    async def slow() -> AsyncGenerator[Text, None]:
+        async with asyncio.timeout(1.0):
+            for number in range(100):
+                yield Text(str(number), "x")
+                await asyncio.sleep(0.1)
+
+    for merged in (Coalescer(merge).stream(slow()), held_back(slow(), merge, 0.25)):
+        before, found = now(), 0
+        with pytest.raises(TimeoutError):
+            async for _ in merged:
+                found += 1
+        assert found == 10
+        assert now() - before == pytest.approx(1.0)
