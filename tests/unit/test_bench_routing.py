@@ -199,3 +199,30 @@ def test_a_row_has_everybody_beside_it(two: Corpus) -> None:
     assert {"name", "value", "low", "high", "baseline", "bar", "met"} <= found.keys()
     assert made.low <= made.value <= made.high
     assert "MMLU, by question" in table([made])
+
+
+def test_judged_conversations_are_measured_and_never_learned(tmp_path: Path) -> None:
+    write(
+        tmp_path / "train",
+        [f"Which is the larger of {at} and {at * 7 % 11}?" for at in range(80)],
+        ["a"] * 80,
+    )
+    draw = np.random.default_rng(0)
+    (tmp_path / "test").mkdir()
+    columns = {
+        "question_id": list(range(40)),
+        "category": ["writing", "math"] * 20,
+        "turn1": [
+            f"Write about number {at}, please." if at % 2 else f"Compute {at} times {at + 3}."
+            for at in range(40)
+        ],
+        "turn2": ["Once more."] * 40,
+        "weak": draw.uniform(1, 10, 40).tolist(),
+        "strong": draw.uniform(5, 10, 40).tolist(),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "test" / "routellm_mtbench.parquet")
+    corpus = read(tmp_path / "train", tmp_path / "test", quick=True)
+    wanted = next(each for each in gains.Rows(corpus).wanted() if each.name == "MT-Bench")
+    made = gains.make(wanted, corpus)
+    assert made.more["questions"] == 40
+    assert 1 <= made.more["always_r1"] < made.more["always_pro"] <= 10

@@ -10,7 +10,6 @@ from tandem.classifier.features import SURFACE_NAMES
 from tandem.training.classifier import design
 from tandem.training.classifier.assemble import assemble, columns_of
 from tandem.training.classifier.data import Pair, Table
-from tandem.training.classifier.lexical import lexical
 from tandem.training.classifier.routing import fit, labels
 
 
@@ -31,7 +30,7 @@ def test_the_artifact_says_what_the_heads_say(small: Table) -> None:
     rows = np.arange(len(small))
     heads = fit(laid.rows(found), labels(small, Pair("small", "weak", "strong"), rows))
     extractor = design.extractor()
-    weights = assemble([columns_of(("r1_right", "pro_right"), heads, laid), lexical(extractor, laid)], laid)
+    weights = assemble([columns_of(("r1_right", "pro_right"), heads, laid)], laid)
     wanted = heads.predict(laid.rows(found))
     said = np.array([weights.score(extractor.features(text))[:2] for text in small.texts])
     assert np.abs(said - wanted).max() < 0.02

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from routing_bench.corpus import Learning, Rows
 from routing_bench.protocol import Outcome, apgr, oracle
-from tandem.training.classifier.design import Design
-from tandem.training.classifier.routing import Linear, Targets, fit, score
+from tandem.training.classifier.design import Design, take
+from tandem.training.classifier.routing import Linear, Targets, fit_twice, score
 
 NEIGHBOURS: Final = 50
+POOL: Final = 1000
+"""Most questions among which neighbours are sought, drawn: the rest of the time is for the router."""
 CHANCES: Final = 20
 
 Numbers = NDArray[np.floating]
@@ -49,7 +51,8 @@ class Measured:
 def learn(learning: Learning) -> Learned:
     """Learn the heads."""
     design = Design.of(learning.features.dense)
-    return Learned(design, fit(design.rows(learning.features), learning.targets))
+    rows, other = design.rows(learning.features), design.rows(learning.otherwise)
+    return Learned(design, fit_twice(rows, other, learning.targets))
 
 
 def measure(learning: Learning, neighbours: bool = True) -> Measured:
@@ -68,8 +71,9 @@ def measure(learning: Learning, neighbours: bool = True) -> Measured:
 
 def nearest(design: Design, learning: Learning) -> NDArray[np.float32]:
     """Return the mean gain of the nearest neighbours on the same features; shape [asked]."""
-    known, asked = design.rows(learning.features), design.rows(learning.asked)
-    gains: Targets = learning.targets[:, 1] - learning.targets[:, 0]
+    pool = np.random.default_rng(0).permutation(len(learning.targets))[:POOL]
+    known, asked = design.rows(take(learning.features, pool)), design.rows(learning.asked)
+    gains: Targets = learning.targets[pool, 1] - learning.targets[pool, 0]
     grams = known.shape[1] - learning.features.dense.shape[1]
     found = np.empty(asked.shape[0], np.float32)
     count = min(NEIGHBOURS, len(gains))

@@ -13,9 +13,11 @@ from scipy import sparse
 
 from tandem.classifier.features import Batch
 from tandem.training.classifier import design
+from tandem.training.classifier.anchors import anchors
 from tandem.training.classifier.data import PAIRS, Table, difficulty, load_tables, pair_rows
 from tandem.training.classifier.duplicates import clusters
 from tandem.training.classifier.folds import FOLDS, GROUP_FOLDS, numbered, splits
+from tandem.training.classifier.otherwise import otherwise
 from tandem.training.classifier.routing import FOREIGN_TRUST, OWN_TRUST, Targets, labels
 
 Rows = NDArray[np.intp]
@@ -32,6 +34,8 @@ class Source:
 
     table: Table
     features: Batch
+    otherwise: Batch
+    """The same questions, said a little differently."""
     tested: NDArray[np.bool_]
     labels: Rows
     """The same for near-duplicates."""
@@ -42,6 +46,7 @@ class Learning:
     """Rows of features with what is to be learned from them, and rows to be measured on."""
 
     features: Batch
+    otherwise: Batch
     targets: Targets
     asked: Batch
     weak: Numbers
@@ -112,6 +117,7 @@ class Corpus:
         outcomes = source.table.outcomes
         return Learning(
             design.take(source.features, learned),
+            design.take(source.otherwise, learned),
             labels(source.table, pair, learned),
             design.take(source.features, asked),
             outcomes[pair.weak][asked],
@@ -120,10 +126,12 @@ class Corpus:
             OWN_TRUST,
         )
 
-    def transfer(self, names: Sequence[str], target: str, left_out: frozenset[str] = frozenset()) -> Learning:
+    def transfer(
+        self, names: Sequence[str], target: str, left_out: frozenset[str] = frozenset(), assumed: bool = False
+    ) -> Learning:
         """Lay out what is learned from tables and measured on another: no near-duplicate of it is learned.
 
-        `left_out` are groups that are not learned from.
+        `left_out` are groups that are not learned from; `assumed`, whether what is assumed of requests is.
 
         Raises:
             RowMissing: there is nothing to measure on, or nothing to learn from.
@@ -133,7 +141,7 @@ class Corpus:
         tested = goal.tested[rows] if goal.tested[rows].any() else np.ones(len(rows), np.bool_)
         rows, weak, strong = rows[tested], weak[tested], strong[tested]
         asked = [goal.table.texts[row] for row in rows], [goal.table.keys[row] for row in rows]
-        batches, targets = [], []
+        batches, others, targets = [], [], []
         for name in names:
             if name == target or name not in self.sources:
                 continue
@@ -144,11 +152,17 @@ class Corpus:
             learned = learned[~self._seen(source.table, learned, *asked)]
             if len(learned):
                 batches.append(design.take(source.features, learned))
+                others.append(design.take(source.otherwise, learned))
                 targets.append(labels(source.table, PAIRS[name], learned))
         if not batches:
             raise RowMissing(f"nothing to learn {target} from")
+        if assumed:
+            batches.append(design.batch(anchors().texts))
+            others.append(design.batch(otherwise(anchors().texts, anchors().languages)))
+            targets.append(anchors().outcomes)
         return Learning(
             joined(batches),
+            joined(others),
             np.concatenate(targets),
             design.take(goal.features, rows),
             weak,
@@ -203,7 +217,14 @@ def read(train: Path, test: Path | None, quick: bool) -> Corpus:
         )
         print(f"reading {name}: {len(tested)} questions", file=sys.stderr, flush=True)
         table = _whole(parts)
-        sources[name] = Source(table, design.batch(table.texts), tested, clusters(table.texts, table.keys))
+        said = otherwise(table.texts, [table.language] * len(table))
+        sources[name] = Source(
+            table,
+            design.batch(table.texts),
+            design.batch(said),
+            tested,
+            clusters(table.texts, table.keys),
+        )
     return Corpus(sources, test is not None, quick)
 
 

@@ -127,8 +127,9 @@ class Rows:
 
 def _moved(corpus: Corpus, names: tuple[str, ...], target: str) -> Measured:
     """Measure a table of which nothing was learned; what is known to be misparsed is not learned from either."""
-    left_out = frozenset({MISPARSED}) if len(names) > 1 else frozenset[str]()
-    return measure(corpus.transfer(names, target, left_out))
+    general = len(names) > 1
+    left_out = frozenset({MISPARSED}) if general else frozenset[str]()
+    return measure(corpus.transfer(names, target, left_out, assumed=general))
 
 
 def make(wanted: Wanted, corpus: Corpus) -> Row:

@@ -16,7 +16,7 @@ from routing_bench.protocol import RESAMPLES
 from routing_bench.row import Row
 from tandem.training.classifier import calibration, design
 from tandem.training.classifier.folds import numbered, splits
-from tandem.training.classifier.routing import OWN_TRUST, fit, score
+from tandem.training.classifier.routing import FOREIGN_TRUST, OWN_TRUST, fit_twice, score
 
 COMPLEXITY: Final = {
     "mmlupro": ("complexity, MMLU-Pro", 0.38, 0.45),
@@ -41,7 +41,8 @@ def complexity(corpus: Corpus, name: str) -> Row:
     for learned, asked in _splits(corpus, name):
         features = design.take(source.features, learned)
         laid = design.Design.of(features.dense)
-        heads = fit(laid.rows(features), hard[learned, None])
+        other = laid.rows(design.take(source.otherwise, learned))
+        heads = fit_twice(laid.rows(features), other, hard[learned, None])
         rated[asked] = heads.predict(laid.rows(design.take(source.features, asked)))[:, 0]
     kept = np.flatnonzero(~np.isnan(rated))
     draw = np.random.default_rng(0)
@@ -70,10 +71,13 @@ def _rank(rated: NDArray[np.float32], hard: NDArray[np.float32], rows: NDArray[n
 def suffices(measured: Measured) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the claimed chance that the weak model is right, and whether it was.
 
-    The curve that makes a chance of a score is learned on four fifths of the scores and read on the fifth, so that
-    neither heads nor curve know the question.
+    It is read off the mix of heads that the artifact ships. The curve that makes a chance of a score is learned on
+    four fifths of the scores and read on the fifth, so that neither heads nor curve know the question.
     """
-    said = -np.asarray(measured.outcome.score, np.float64)
+    strong_right = (measured.outcome.score + measured.weak_right) / OWN_TRUST
+    said = -np.asarray(
+        score(np.stack((measured.weak_right, strong_right), axis=1), FOREIGN_TRUST), np.float64
+    )
     truth = np.asarray(measured.outcome.weak, np.float64)
     claimed = np.empty(len(said))
     for learned, asked in splits(numbered(list(map(str, range(len(said)))), seed=2)):
@@ -82,16 +86,20 @@ def suffices(measured: Measured) -> tuple[NDArray[np.float64], NDArray[np.float6
 
 
 def calibrated(name: str, measured: Measured, bar: float | None) -> Row:
-    """Return the expected calibration error of "R1 suffices"; the interval is the bootstrap's."""
+    """Return the expected calibration error of "R1 suffices".
+
+    Chance alone raises the error of a drawn sample above that of its source, so the bootstrap's interval is reflected.
+    """
     claimed, truth = suffices(measured)
     draw = np.random.default_rng(0)
     again = [
         calibration.calibration_error(claimed[rows], truth[rows])
         for rows in (draw.integers(0, len(truth), len(truth)) for _ in range(RESAMPLES))
     ]
-    low, high = np.percentile(again, (2.5, 97.5))
+    drawn_low, drawn_high = np.percentile(again, (2.5, 97.5))
     more = {"reliability": calibration.reliability(claimed, truth), "questions": len(truth)}
     error = calibration.calibration_error(claimed, truth)
+    low, high = max(0.0, min(error, 2 * error - drawn_high)), max(error, 2 * error - drawn_low)
     return Row(
         f"ECE of R1 suffices, {name}", error, float(low), float(high), None, bar, smaller=True, more=more
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tandem.classifier.features import SURFACE_NAMES, Batch, Extractor, FeatureSpec, Group, Terms
-from tandem.classifier.lexicon import headings
+from tandem.training.classifier.terms import terms
 
 Floats = NDArray[np.float32]
 
@@ -82,9 +83,15 @@ AMPLITUDE: Final = (2 / WAVES) ** 0.5
 """Height of a wave: all waves of a text together have length 1, as all its n-grams have."""
 
 
+@cache
+def known_terms() -> Terms:
+    """Return the terms that every head knows."""
+    return Terms.of(terms(), SPEC.fold_digits)
+
+
 def extractor() -> Extractor:
     """Return what extracts the features that every head reads."""
-    return Extractor(SPEC, Terms.of(headings(), SPEC.fold_digits))
+    return Extractor(SPEC, known_terms())
 
 
 def batch(texts: Sequence[str]) -> Batch:

@@ -27,7 +27,7 @@ DENOISED: Final = 0.5
 """Part of a label that is replaced by what other models' answers to the same question say."""
 OTHERS_PENALTY: Final = 20.0
 _ITERATIONS: Final = 200
-_TOLERANCE: Final = 1e-4
+_TOLERANCE: Final = 1e-3
 
 Targets = NDArray[np.float32]
 
@@ -51,6 +51,12 @@ def fit(rows: sparse.csr_array, targets: Targets, penalty: float = PENALTY) -> L
     model.fit(rows, targets)
     weights = np.atleast_2d(model.coef_).T.astype(np.float32)
     return Linear(weights, np.atleast_1d(model.intercept_).astype(np.float32))
+
+
+def fit_twice(rows: sparse.csr_array, otherwise: sparse.csr_array, targets: Targets) -> Linear:
+    """Fit heads on questions as they were asked and as they might have been, with the same targets."""
+    both = sparse.vstack((rows, otherwise), format="csr")
+    return fit(both, np.concatenate((targets, targets)), 2 * PENALTY)
 
 
 def score(qualities: Targets, trust: float) -> NDArray[np.float32]:

@@ -15,24 +15,26 @@ from scipy import sparse
 from scipy.stats import spearmanr
 
 from tandem.classifier.artifact import write_artifact
-from tandem.classifier.features import Terms
 from tandem.classifier.header import Header
-from tandem.classifier.lexicon import headings
 from tandem.training.classifier import calibration, design
+from tandem.training.classifier.anchors import anchors
 from tandem.training.classifier.assemble import Columns, assemble, columns_of
 from tandem.training.classifier.data import FILES, MISPARSED, PAIRS, Qualities, Table, load_tables, pair_rows
 from tandem.training.classifier.difficulty import hard_questions
 from tandem.training.classifier.duplicates import clusters
 from tandem.training.classifier.folds import numbered, splits
-from tandem.training.classifier.lexical import DOMAINS, TASKS, lexical
-from tandem.training.classifier.routing import FOREIGN_TRUST, Linear, Targets, fit, labels, score
+from tandem.training.classifier.otherwise import otherwise
+from tandem.training.classifier.routing import FOREIGN_TRUST, Linear, Targets, fit_twice, labels, score
+from tandem.training.classifier.shipped_labels import shipped_labels
 
 NAME: Final = "tandem-2026-11"
-FOLDS: Final = 3
+FOLDS: Final = 2
 """For what calibration is learned from."""
 CONTEXT_WEIGHT: Final = 0.3
+MIDDLE: Final = 5.0
 NEAR: Final = 2.5
 """How far a complexity may be off and still count as right."""
+LABELLED: Final = "labels_task_domain_lang.parquet"
 ROUTED: Final = ("r1_right", "pro_right")
 
 Say = Callable[[str], None]
@@ -44,6 +46,8 @@ class Corpus:
 
     design: design.Design
     rows: sparse.csr_array
+    otherwise: sparse.csr_array
+    """The same questions, said a little differently."""
     fold: NDArray[np.intp]
     pairs: NDArray[np.intp]
     """Questions that a pair of models answered."""
@@ -54,6 +58,8 @@ class Corpus:
     rated: NDArray[np.intp]
     """Questions that many models answered."""
     hard: Qualities
+    assumed: int
+    """How many of the last questions are assumed, not measured; they teach, and calibrate nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ def train(folder: Path, out: Path, say: Say) -> str:
 
     Raises:
         DataMissing: the folder holds no table.
+        FileNotFoundError: it holds no labelled texts.
         ArtifactUnusable: the artifact would be too large.
     """
     tables = load_tables(folder)
@@ -80,21 +87,30 @@ def train(folder: Path, out: Path, say: Say) -> str:
     routed = fitted(corpus, corpus.pairs, corpus.targets)
     say("learning how hard questions are")
     hard = fitted(corpus, corpus.rated, corpus.hard[:, None])
-    extractor = design.extractor()
+    say("learning tasks, domains and askers")
+    labelled = shipped_labels(folder, corpus.design)
     parts = [
         columns_of(ROUTED, routed.heads, corpus.design),
         columns_of(("difficulty",), hard.heads, corpus.design),
-        lexical(extractor, corpus.design),
+        *labelled.columns,
     ]
-    header = describe(corpus, routed.said, hard.said[:, 0], parts, digests(folder, tables))
-    terms = Terms.of(headings(), design.SPEC.fold_digits)
-    return write_artifact(out, header, assemble(parts, corpus.design), terms)
+    document = describe(corpus, routed.said, hard.said[:, 0], parts)
+    document |= {**labelled.document, "data": digests(folder, tables)}
+    header = Header.model_validate_json(json.dumps(document))
+    return write_artifact(out, header, assemble(parts, corpus.design), design.known_terms())
 
 
 def lay_out(tables: Mapping[str, Table]) -> Corpus:
-    """Lay out the questions of all tables; near-duplicates are in one fold."""
-    texts = [text for table in tables.values() for text in table.texts]
+    """Lay out the questions of all tables, and what is assumed; near-duplicates are in one fold.
+
+    Tables have other models each, so a share that failed says how hard a question is among those of its table only:
+    the mean of every table counts as the middle.
+    """
+    assumed = anchors()
+    texts = [*(text for table in tables.values() for text in table.texts), *assumed.texts]
     keys = [key for table in tables.values() for key in table.keys]
+    keys += [f"assumed {at}" for at in range(len(assumed.texts))]
+    languages = [table.language for table in tables.values() for _ in table.texts] + list(assumed.languages)
     found = design.batch(texts)
     laid = design.Design.of(found.dense)
     starts = dict(zip(tables, np.cumsum([0, *map(len, tables.values())]), strict=False))
@@ -107,39 +123,50 @@ def lay_out(tables: Mapping[str, Table]) -> Corpus:
             pairs.append(starts[name] + rows[kept])
             targets.append(labels(table, pair, rows[kept]))
             outcomes.append(np.stack((weak, strong), axis=1)[kept])
+    rest = sum(map(len, tables.values())) + np.arange(len(assumed.texts))
     rated = hard_questions(tables)
     return Corpus(
         laid,
         laid.rows(found),
+        laid.rows(design.batch(otherwise(texts, languages))),
         numbered(clusters(texts, keys), folds=FOLDS),
-        np.concatenate(pairs),
-        np.concatenate(targets),
-        np.concatenate(outcomes),
-        np.concatenate([starts[name] + np.arange(len(tables[name])) for name in rated]),
-        np.concatenate(list(rated.values())),
+        np.concatenate([*pairs, rest]),
+        np.concatenate([*targets, assumed.outcomes]),
+        np.concatenate([*outcomes, assumed.outcomes]),
+        np.concatenate([*(starts[name] + np.arange(len(tables[name])) for name in rated), rest]),
+        np.concatenate([*(hard - hard.mean() + MIDDLE for hard in rated.values()), assumed.hard]).astype(
+            np.float32
+        ),
+        len(rest),
     )
 
 
 def fitted(corpus: Corpus, places: NDArray[np.intp], targets: Targets) -> Fitted:
     """Fit heads on all places, and say of each place what heads say that did not learn from it."""
     said = np.empty_like(targets)
+    rows, other = corpus.rows[places], corpus.otherwise[places]
     for learned, asked in splits(corpus.fold[places]):
-        said[asked] = fit(corpus.rows[places[learned]], targets[learned]).predict(corpus.rows[places[asked]])
-    return Fitted(fit(corpus.rows[places], targets), said)
+        said[asked] = fit_twice(rows[learned], other[learned], targets[learned]).predict(rows[asked])
+    return Fitted(fit_twice(rows, other, targets), said)
 
 
 def describe(
-    corpus: Corpus, said: Targets, rated: Qualities, parts: Sequence[Columns], data: dict[str, str]
-) -> Header:
-    """Return the header: how columns are read, and where they come from."""
-    gain = score(said, FOREIGN_TRUST)
-    weak, strong = corpus.outcomes.T
+    corpus: Corpus,
+    said: Targets,
+    rated: Qualities,
+    parts: Sequence[Columns],
+) -> dict[str, Any]:
+    """Return the header but for labels and data: how columns are read, and where they come from."""
+    measured = len(said) - corpus.assumed
+    gain = score(said, FOREIGN_TRUST)[:measured]
+    weak, strong = corpus.outcomes[:measured].T
     suffices = calibration.learn(-gain, weak, 0, 1)
     gained = calibration.learn(gain, strong - weak, -1, 1)
     hard = calibration.learn(rated, corpus.hard, 0, 10)
     claimed = suffices.read(-gain)
     card = {
-        "questions": len(corpus.pairs),
+        "questions": measured,
+        "assumed requests": corpus.assumed,
         "rated questions": len(corpus.rated),
         "protocol": f"{FOLDS} folds; near-duplicates in one fold",
         "ECE of r1_suffices": round(calibration.calibration_error(claimed, weak), 4),
@@ -147,7 +174,7 @@ def describe(
         "limits": "English and Chinese; questions of tests more than of assistants; labels of other models than yours",
     }
     mixed = {"pro_right": FOREIGN_TRUST, "r1_right": -1.0}
-    document: dict[str, Any] = {
+    return {
         "format": 1,
         "name": NAME,
         "features": {
@@ -158,7 +185,7 @@ def describe(
             "fold_digits": design.SPEC.fold_digits,
         },
         "columns": [name for part in parts for name in part.names],
-        "term_names": tuple(headings()),
+        "term_names": design.known_terms().names,
         "dense_limit": design.LIMIT,
         "context_weight": CONTEXT_WEIGHT,
         "r1_suffices": _head(
@@ -176,13 +203,8 @@ def describe(
             hard,
             calibration.nearby(rated, (np.abs(hard.read(rated) - corpus.hard) <= NEAR) * 1.0, hard.at),
         ),
-        "task": {"labels": TASKS, "temperature": 1.0, "threshold": 0.3},
-        "domain": {"labels": DOMAINS, "temperature": 1.0, "threshold": 0.4},
-        "professional": {"temperature": 1.0, "threshold": 0.6},
         "card": card,
-        "data": data,
     }
-    return Header.model_validate_json(json.dumps(document))
 
 
 def _head(
@@ -193,5 +215,5 @@ def _head(
 
 def digests(folder: Path, tables: Mapping[str, Table]) -> dict[str, str]:
     """Return the SHA-256 of every file that was read."""
-    files = sorted(FILES[name] for name in tables)
+    files = sorted([*(FILES[name] for name in tables), LABELLED])
     return {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files}
