@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from tandem.classifier.errors import ArtifactUnusable
-from tandem.classifier.features import Embedding, Extractor, Terms
+from tandem.classifier.features import Extractor, Terms
 from tandem.classifier.header import Header
 from tandem.classifier.weights import Weights
 
@@ -39,11 +39,6 @@ _TYPES: Final[Mapping[str, Any]] = {
     "waves": np.float32,
 }
 _TERM_TYPES: Final[Mapping[str, Any]] = {"term_keys": np.uint64, "term_weights": np.float32}
-_VECTOR_TYPES: Final[Mapping[str, Any]] = {
-    "vector_keys": np.uint64,
-    "vectors": np.int8,
-    "vector_scales": np.float32,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +59,17 @@ def write_artifact(
     header: Header,
     weights: Weights,
     terms: Terms | None = None,
-    embedding: Embedding | None = None,
 ) -> str:
     """Write an artifact, all of it or nothing, and return its revision.
 
-    The same content gives the same bytes. `header` says how many terms and vectors there are; `weights.limit` is not
+    The same content gives the same bytes. `header` names the headings of the terms; `weights.limit` is not
     kept, `header.dense_limit` is.
 
     Raises:
         ArtifactUnusable: the parts do not fit together, or are larger than an artifact may be.
         OSError: the file cannot be written.
     """
-    tensors = _tensors(weights, terms, embedding)
+    tensors = _tensors(weights, terms)
     _assemble(file, header, tensors, "")
     document = header.model_dump_json()
     content = save(tensors, {_HEADER: json.dumps({"digest": _digest(document, tensors), "header": document})})
@@ -132,17 +126,11 @@ def _digest(document: str, tensors: Tensors) -> str:
     return digest.hexdigest()
 
 
-def _tensors(weights: Weights, terms: Terms | None, embedding: Embedding | None) -> dict[str, NDArray[Any]]:
+def _tensors(weights: Weights, terms: Terms | None) -> dict[str, NDArray[Any]]:
     tensors: dict[str, NDArray[Any]] = {name: getattr(weights, name) for name in _TYPES}
     tensors["rows"] = weights.rows.astype(np.float16)
     if terms:
         tensors |= {"term_keys": terms.keys, "term_weights": terms.weights}
-    if embedding:
-        tensors |= {
-            "vector_keys": embedding.keys,
-            "vectors": embedding.vectors,
-            "vector_scales": embedding.scales,
-        }
     return tensors
 
 
@@ -156,12 +144,7 @@ def _assemble(file: Path, header: Header, tensors: Tensors, revision: str) -> Ar
     terms = (
         Terms(tensors["term_keys"], tensors["term_weights"], header.term_names) if header.term_names else None
     )
-    embedding = (
-        Embedding(tensors["vector_keys"], tensors["vectors"], tensors["vector_scales"], header.vector_words)
-        if header.vector_words
-        else None
-    )
-    extractor = Extractor(header.features, terms, embedding)
+    extractor = Extractor(header.features, terms)
     _check_values(file, header, len(extractor.dense_names), tensors)
     parts = {name: tensors[name] for name in _TYPES} | {"rows": tensors["rows"].astype(np.float32)}
     weights = Weights(**parts, limit=header.dense_limit)
@@ -172,14 +155,12 @@ def _check_types(file: Path, header: Header, tensors: Tensors) -> None:
     types: dict[str, Any] = dict(_TYPES)
     if header.term_names:
         types |= _TERM_TYPES
-    if header.vector_words:
-        types |= _VECTOR_TYPES
     found = {name: tensor.dtype for name, tensor in tensors.items()}
     if found != types:
         raise ArtifactUnusable(file, f"its tensors should be {_listed(types)}, and are {_listed(found)}")
     flat = [
         name
-        for name in ("buckets", "dense", "frequencies", "waves", "term_weights", "vectors")
+        for name in ("buckets", "dense", "frequencies", "waves", "term_weights")
         if name in found and tensors[name].ndim != 2
     ]
     if flat:
@@ -200,14 +181,8 @@ def _check_values(file: Path, header: Header, dense: int, tensors: Tensors) -> N
         "phases": tensors["waves"].shape[:1],
         "waves": (len(tensors["waves"]), columns),
     }
-    for name, other in (
-        ("term_keys", "term_weights"),
-        ("vector_keys", "vectors"),
-        ("vector_scales", "vectors"),
-    ):
-        if name in tensors:
-            shapes[name] = tensors[other].shape[:1]
     if "term_weights" in tensors:
+        shapes["term_keys"] = tensors["term_weights"].shape[:1]
         shapes["term_weights"] = (len(tensors["term_weights"]), len(header.term_names))
     for name, shape in shapes.items():
         if tensors[name].shape != shape:

@@ -38,17 +38,18 @@ def read(messages: Sequence[types_pb2.Message]) -> Conversation:
     at = _last_user(messages)
     text, characters = _text(messages[at])
     pieces = [text]
-    leaning = leans_back(text)
-    before = _previous_user(messages, at) if leaning else None
-    if at > 0 and messages[at - 1].role == types_pb2.ROLE_ASSISTANT and says_nothing(text):
+    before = _previous_user(messages, at)
+    # Most requests have one turn, which has nothing to lean on.
+    answered = at > 0 and messages[at - 1].role == types_pb2.ROLE_ASSISTANT
+    leaning = (answered or before is not None) and leans_back(text)
+    if leaning and answered and says_nothing(text):
         offer = _offer(_text(messages[at - 1])[0])
         pieces = [offer] if offer or before is not None else [text]
     while leaning and before is not None:
-        at = before
-        text, more = _text(messages[at])
-        leaning = leans_back(text)
-        before = _previous_user(messages, at) if leaning else None
-        if before is None or not says_nothing(text):
+        text, more = _text(messages[before])
+        before = _previous_user(messages, before)
+        leaning = before is not None and leans_back(text)
+        if not leaning or not says_nothing(text):
             pieces.append(text)
             characters += more
     system = [_text(message)[0] for message in messages if message.role == types_pb2.ROLE_SYSTEM]

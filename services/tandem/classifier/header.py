@@ -74,8 +74,6 @@ class Header(Section):
     """What each column of the weights is for."""
     term_names: tuple[str, ...] = ()
     """Headings of the known terms; none: there is no table of terms."""
-    vector_words: int = Field(default=0, ge=0, le=4)
-    """Most words that have a vector together; 0: there is no table of vectors."""
     dense_limit: float = Field(gt=0)
     """Largest standardised dense number that counts; a larger one counts like it."""
     context_weight: Probability

@@ -18,8 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from tandem.classifier.artifact import LARGEST_BYTES, load_artifact, write_artifact
 from tandem.classifier.errors import ArtifactUnusable
-from tandem.classifier.features import Embedding, Extractor
-from tandem.classifier.features.terms import term_hashes
+from tandem.classifier.features import Extractor
 from tandem.classifier.settings import DEFAULT_ARTIFACT
 from tandem.classifier.weights import Weights, in_bytes
 from tests.fakes import artifacts
@@ -60,24 +59,6 @@ def test_what_is_read_is_what_was_written(file: Path) -> None:
         "waves",
     ):
         assert np.array_equal(getattr(read.weights, name), getattr(written, name))
-
-
-def test_word_vectors_are_kept(file: Path) -> None:
-    keys = np.sort(term_hashes(["cat", "数学"]))
-    vectors = Embedding(keys, np.array([[1, 2], [3, 4]], np.int8), np.ones(2, np.float32), 2)
-    header = artifacts.header(vector_words=2)
-    plain = artifacts.weights()
-    more = replace(
-        plain,
-        dense=np.pad(plain.dense, ((0, 2), (0, 0))),
-        frequencies=np.pad(plain.frequencies, ((0, 2), (0, 0))),
-        mean=np.pad(plain.mean, (0, 2)),
-        scale=np.pad(plain.scale, (0, 2), constant_values=1),
-    )
-    write_artifact(file, header, more, artifacts.terms(), vectors)
-    dense = load_artifact(file).extractor.features("数学").dense
-    expected = vectors.vectors[int(np.flatnonzero(keys == term_hashes(["数学"])[0])[0])]
-    assert dense[-2:].tolist() == pytest.approx((expected / np.linalg.norm(expected)).tolist())
 
 
 def test_weights_in_bytes_are_within_half_a_step_of_their_row() -> None:

@@ -35,6 +35,11 @@ def question(*turns: tuple[types_pb2.Role.ValueType, str]) -> str:
         "👍",
         "",
         "接着写",
+        "ok thanks, continue",
+        "let's do it",
+        "absolutely",
+        "好的谢谢，继续",
+        "都要",
     ],
 )
 def test_an_approval_asks_for_what_it_approves(turn: str) -> None:
@@ -70,6 +75,20 @@ def test_an_approval_asks_for_the_offer_that_it_approves() -> None:
         "那立方根呢？",
         "上面的证明能再详细一点吗？",
         "为什么？",
+        "Actually, I meant the cube root.",
+        "Hmm, are you sure?",
+        "it should be 7, not 5",
+        "Wait, q should be odd.",
+        "go ahead with option 2",
+        "Answer in French",
+        "now prove the converse",
+        "same for the cube root",
+        "give an example",
+        "等等，应该是奇数吧",
+        "你确定吗？",
+        "举个例子",
+        "用Python写",
+        "别用反证法",
     ],
 )
 def test_a_correction_or_a_reference_is_read_with_what_it_leans_on(turn: str) -> None:
@@ -87,11 +106,28 @@ def test_a_correction_or_a_reference_is_read_with_what_it_leans_on(turn: str) ->
         "New question: why is the sky blue?",
         "换个话题，那天气呢？",
         "3 + 4 = ?",
+        "Sorry, what is the capital of Peru?",
+        "Wait times at the DMV",
+        "Tell me a joke",
+        "How are you?",
+        "why is the sky blue?",
+        "讲个笑话",
+        "你是谁？",
+        "不是所有鸟都会飞吗？",
+        "错觉是什么？",
+        "为什么天是蓝的？",
+        "1+1等于几",
         "Write a poem about the sea and the wind.",
     ],
 )
 def test_a_new_wish_is_judged_by_itself(turn: str) -> None:
     assert question((USER, PROOF), (ASSISTANT, ANSWER), (USER, turn)) == turn
+
+
+def test_an_approval_after_a_change_of_the_system_prompt_is_one_too() -> None:
+    assert (
+        question((USER, PROOF), (ASSISTANT, ANSWER), (SYSTEM, "Be brief."), (USER, "yes")) == f"{PROOF}\nyes"
+    )
 
 
 def test_the_first_turn_stands_for_itself() -> None:

@@ -15,10 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.classifier.features import SURFACE_NAMES, Embedding, Extractor, FeatureSpec, Group, Terms
+from tandem.classifier.features import SURFACE_NAMES, Extractor, FeatureSpec, Group, Terms
 from tandem.classifier.features.alphabet import CLASS_OF, CODE_OF, Class
 from tandem.classifier.features.scan import Scan, Tables
-from tandem.classifier.features.terms import term_hashes
 
 MASK = (1 << 64) - 1
 BASE = 0xD1B54A32D192ED03
@@ -135,19 +134,6 @@ def test_a_term_counts_under_every_heading_it_has() -> None:
     assert Extractor(SPEC, terms).features("prove").dense[-2:].tolist() == pytest.approx(
         [math.log(2), math.log(4)]
     )
-
-
-def test_embedding_is_the_weighted_direction_of_known_words() -> None:
-    hashes = term_hashes(["cat", "dog", "数学"])
-    order = np.argsort(hashes)
-    vectors = np.array([[3, 0], [0, 4], [1, 1]], np.int8)
-    scales = np.array([1, 0.5, 1], np.float32)
-    embedding = Embedding(hashes[order], vectors[order], scales[order], longest=2)
-    extractor = Extractor(SPEC, embedding=embedding)
-    expected = np.array([3.0, 2.0]) / math.hypot(3, 2)
-    assert extractor.features("A cat, a DOG.").dense[-2:].tolist() == pytest.approx(expected.tolist())
-    assert extractor.features("数学").dense[-2:].tolist() == pytest.approx([math.sqrt(0.5)] * 2)
-    assert extractor.features("nothing known").dense[-2:].tolist() == [0, 0]
 
 
 @given(st.lists(TEXT, max_size=4))

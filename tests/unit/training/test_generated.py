@@ -68,3 +68,20 @@ def test_professionals_and_others_ask_in_every_language() -> None:
     asked = Counter((text.language, text.group) for text in generated_askers(2))
     assert set(asked) == {(language, who) for language in ("en", "zh") for who in (LAY, PROFESSIONAL)}
     assert min(asked.values()) > 15
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        "给出对应的法律依据",
+        "<eoa>",
+        "预测判决刑期",
+        "overtaken the second person",
+        "cultural experiences and must-see attractions",
+        "piano tuners",
+        "relying on a GPS device",
+        "invented during the Renaissance",
+    ],
+)
+def test_no_template_has_the_words_of_a_benchmark(phrase: str) -> None:
+    assert not [prompt.template for prompt in PROMPTS if phrase in prompt.template]

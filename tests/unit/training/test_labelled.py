@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -33,8 +31,9 @@ def row(text: str, source: str, task: str | None, **more: str) -> dict[str, str 
     return {**known, **more}
 
 
-@pytest.fixture
-def read(tmp_path: Path) -> dict[str, Labelled]:
+@pytest.fixture(scope="module")
+def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Labelled]:
+    folder = tmp_path_factory.mktemp("labelled")
     key = next(iter(hand_labels()["ifeval"]))
     rows = [
         row("sum", "gsm8k_train", "reasoning"),
@@ -44,10 +43,10 @@ def read(tmp_path: Path) -> dict[str, Labelled]:
         row("unknown", "ifeval", None),
         *(row(f"riddle {number}", "bbh", "reasoning") for number in range(MOST_OF_SOURCE + 20)),
     ]
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "labels_task_domain_lang.parquet")
+    pq.write_table(pa.Table.from_pylist(rows), folder / "labels_task_domain_lang.parquet")
     arena = [{"dataset": "PubMedQA", "question": "Please read. Context: a trial Provide the correct letter"}]
-    pq.write_table(pa.Table.from_pylist(arena), tmp_path / "routerarena_2models.parquet")
-    return {text.text: text for text in labelled_texts(tmp_path) if text.family != GENERATED}
+    pq.write_table(pa.Table.from_pylist(arena), folder / "routerarena_2models.parquet")
+    return {text.text: text for text in labelled_texts(folder) if text.family != GENERATED}
 
 
 def test_calculation_is_learned_as_mathematics_and_recorded_as_reasoning(read: dict[str, Labelled]) -> None:

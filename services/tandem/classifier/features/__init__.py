@@ -1,4 +1,4 @@
-"""Turns a text into numbers: hashed words and characters, counts of its form, known terms, a mean word vector.
+"""Turns a text into numbers: hashed words and characters, counts of its form, known terms.
 
 Pure NumPy over code points, without a loop over characters or words. The hashes are exact 64-bit integers, so that
 every platform finds the same indices.
@@ -6,7 +6,6 @@ every platform finds the same indices.
 
 from __future__ import annotations
 
-from tandem.classifier.features.embedding import Embedding
 from tandem.classifier.features.extract import Batch, Extractor, Features
 from tandem.classifier.features.lookup import HASH_BITS
 from tandem.classifier.features.spec import FeatureSpec, Group
@@ -17,7 +16,6 @@ __all__ = [
     "HASH_BITS",
     "SURFACE_NAMES",
     "Batch",
-    "Embedding",
     "Extractor",
     "FeatureSpec",
     "Features",

@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tandem.classifier.features.embedding import Embedding
 from tandem.classifier.features.hashed import Hashed, Indices, Values
 from tandem.classifier.features.lookup import Rows
 from tandem.classifier.features.scan import Scan, Tables
@@ -45,14 +44,11 @@ class Batch:
 
 
 class Extractor:
-    """Extracts what a spec says, and what the tables given say; dense numbers stand in the order of `dense_names`."""
+    """Extracts what a spec says, and known terms; dense numbers stand in the order of `dense_names`."""
 
-    def __init__(
-        self, spec: FeatureSpec, terms: Terms | None = None, embedding: Embedding | None = None
-    ) -> None:
+    def __init__(self, spec: FeatureSpec, terms: Terms | None = None) -> None:
         self.spec = spec
         self._terms = terms
-        self._embedding = embedding
         self._hashed = Hashed(spec)
         self._tables = Tables.for_texts(spec.sample_characters + 3, spec.fold_digits)
 
@@ -60,8 +56,7 @@ class Extractor:
     def dense_names(self) -> tuple[str, ...]:
         """What each dense number is."""
         terms = tuple(f"terms of {name}" for name in self._terms.names) if self._terms else ()
-        dimensions = self._embedding.dimensions if self._embedding else 0
-        return (*SURFACE_NAMES, *terms, *(f"vector {number}" for number in range(dimensions)))
+        return (*SURFACE_NAMES, *terms)
 
     def features(self, text: str, characters: int | None = None) -> Features:
         """Return the features of a text, in time bounded whatever its length.
@@ -77,8 +72,6 @@ class Extractor:
         terms = self._terms.found(scan) if self._terms else _NONE
         if self._terms:
             dense.append(self._terms.weigh(terms))
-        if self._embedding:
-            dense.append(self._embedding.mean(scan))
         return Features(indices, values, np.concatenate(dense, dtype=np.float32, casting="unsafe"), terms)
 
     def batch(self, texts: Iterable[str]) -> Batch:

@@ -37,6 +37,4 @@ class Lookup:
 
 def sequences(scan: Scan, longest: int) -> Hashes:
     """Return the hashes of all sequences of one to `longest` words."""
-    if longest == 1:
-        return scan.hashes
     return np.concatenate([scan.words(size) for size in range(1, longest + 1)])

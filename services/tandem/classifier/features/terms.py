@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -64,9 +64,3 @@ def term_hash(term: str, tables: Tables) -> int:
     if len(term) > TERM_CHARACTERS or not 1 <= count <= LONGEST_WORDS:
         raise ValueError(f"The term {term!r} has {count} words, which is not one to {LONGEST_WORDS}.")
     return int(Scan(term, tables).words(count)[0])
-
-
-def term_hashes(terms: Sequence[str], fold_digits: bool = False) -> Hashes:
-    """Return the hash of each term, in their order: keys for a table of word vectors."""
-    tables = Tables.for_texts(TERM_CHARACTERS + 2, fold_digits)
-    return np.array([term_hash(term, tables) for term in terms], np.uint64)
