@@ -49,7 +49,6 @@ class Artifact:
     weights: Weights
     extractor: Extractor
     terms: Terms | None
-    embedding: Embedding | None
     revision: str
     """Its name and the first digits of the SHA-256 of its content."""
 
@@ -148,7 +147,7 @@ def _assemble(file: Path, header: Header, tensors: Tensors, revision: str) -> Ar
     _check_values(file, header, len(extractor.dense_names), tensors)
     parts = {name: tensors[name] for name in _TYPES} | {"rows": tensors["rows"].astype(np.float32)}
     weights = Weights(**parts, limit=header.dense_limit)
-    return Artifact(header, weights, extractor, terms, embedding, revision)
+    return Artifact(header, weights, extractor, terms, revision)
 
 
 def _check_types(file: Path, header: Header, tensors: Tensors) -> None:

@@ -123,7 +123,7 @@ def count(own: Own) -> Counts:
 def write(artifact: Artifact, adapted: Adapted, card: dict[str, object], out: Path) -> str:
     """Write an adapted artifact; return its revision."""
     header, weights = written(artifact, adapted, card)
-    return write_artifact(out, header, weights, artifact.terms, artifact.embedding)
+    return write_artifact(out, header, weights, artifact.terms)
 
 
 def _enough(found: Sequence[Labelled]) -> Counts:
