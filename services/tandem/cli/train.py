@@ -97,6 +97,9 @@ def _adapt(url: str, artifact: Path | None, out: Path, *, as_json: bool) -> None
     _show(made.measured, made.revision, as_json=as_json)
     if not as_json:
         print(f"{made.revision}  {out}  adapted from {made.before}")
+    _say(
+        "Its scores differ from before: run `tandem calibrate --from-ledger --since …` once it has judged requests."
+    )
 
 
 def _show(measured: Measured, revision: str | None, *, as_json: bool) -> None:

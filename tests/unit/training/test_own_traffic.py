@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
+from tandem.calibration.sample import sample_of
 from tandem.classifier.artifact import load_artifact
 from tandem.classifier.classify import signals_of
 from tandem.classifier.conversation import read
@@ -156,6 +157,13 @@ def test_the_card_counts_and_tells_no_text(adapted: Path) -> None:
     )
     assert card["made"] == "by hand"
     assert MACHINE.encode() not in adapted.read_bytes()
+
+
+def test_the_calibration_sample_is_of_own_requests(adapted: Path) -> None:
+    scores = [each.r1_suffices for each in sample_of(adapted)]
+    assert np.mean(np.array(scores) < 0.5) == pytest.approx(
+        0.5, abs=0.1
+    )  # every other request names the machine
 
 
 def test_the_same_labels_give_the_same_bytes(tmp_path: Path, base: Path, ledger: str, adapted: Path) -> None:

@@ -23,6 +23,8 @@ HALF_TRUST: Final = 50
 seldom, and noise would decide the order."""
 LEAST_BOTH: Final = 30
 """Requests with a verdict on both tiers that the reading of the gain is learned from."""
+QUANTILES: Final = 101
+"""That a calibration sample is told by, from the least score to the largest."""
 POINTS: Final = 25
 """Of a reading."""
 SIGHT: Final = 4.0
@@ -64,6 +66,8 @@ class Adapted:
     """How much better Pro is, over the difference of both tiers."""
     confidence: tuple[float, ...]
     """Of the gain."""
+    own_scores: Numbers
+    """`score` of the rows learned from, each without having learned from it; shape [rows]."""
 
     def score(self, laid: Laid) -> Numbers:
         """Return what requests are routed by: the higher, the likelier R1 suffices; shape [rows]."""
@@ -84,18 +88,19 @@ def adapt(header: Header, own: Own) -> Adapted:
     pro, pro_said = _corrected(pro_prior, own, own.pro)
     judged, both = ~np.isnan(own.r1), ~np.isnan(own.r1 + own.pro)
     trust = TRUST * float(both.sum() / (both.sum() + HALF_TRUST))
-    suffices = chance((r1_said - trust * pro_said)[judged], own.r1[judged]) if judged.any() else None
+    scores = r1_said - trust * pro_said
+    suffices = chance(scores[judged], own.r1[judged]) if judged.any() else None
     difference = pro_said - r1_said
     if both.sum() < LEAST_BOTH:
         gain = Curve((-1.0, 1.0), (-1.0, 1.0))
-        head = header.expected_gain
-        return Adapted(
-            r1, pro, trust, suffices, gain, tuple(map(float, np.interp(gain.at, head.value, head.confidence)))
-        )
-    gained = own.pro[both] - own.r1[both]
-    gain = _straight(difference[both], gained)
-    hit = np.sign(gain.read(difference[both])) * gained >= 0
-    return Adapted(r1, pro, trust, suffices, gain, nearby(difference[both], hit * 1.0, gain.at))
+        known = header.expected_gain
+        confidence = tuple(map(float, np.interp(gain.at, known.value, known.confidence)))
+    else:
+        gained = own.pro[both] - own.r1[both]
+        gain = _straight(difference[both], gained)
+        hit = np.sign(gain.read(difference[both])) * gained >= 0
+        confidence = nearby(difference[both], hit * 1.0, gain.at)
+    return Adapted(r1, pro, trust, suffices, gain, confidence, scores)
 
 
 def chance(score: Numbers, right: Numbers) -> Curve:
@@ -133,8 +138,17 @@ def written(artifact: Artifact, adapted: Adapted, card: Mapping[str, Any]) -> tu
     read |= {f"{head}.{label}" for head, choice in old.choices.items() for label in choice.labels}
     kept = [at for at, name in enumerate(old.columns) if name in read]
     document["columns"] = [*(old.columns[at] for at in kept), names["r1"], names["pro"]]
-    document["card"] = {**old.card, "adapted": dict(card)}
+    document["card"] = {**old.card, **_quantiles(adapted), "adapted": dict(card)}
     return Header.model_validate_json(json.dumps(document)), _weights(artifact, adapted, kept)
+
+
+def _quantiles(adapted: Adapted) -> dict[str, Any]:
+    """Return the calibration sample of the model card, of one's own requests; none where R1's reading stays."""
+    if not adapted.suffices:
+        return {}
+    claimed = adapted.suffices.read(adapted.own_scores)
+    found = np.quantile(claimed, np.linspace(0, 1, QUANTILES))
+    return {"score_quantiles": {"all": [round(float(each), 4) for each in found]}}
 
 
 def _corrected(prior: Line, own: Own, right: Numbers) -> tuple[Correction, Numbers]:
