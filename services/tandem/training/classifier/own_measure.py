@@ -80,16 +80,20 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All figures; `deciding` are those that must be better."""
+    """All figures, and by which of them an artifact is better."""
 
     figures: tuple[Compared, ...]
-    deciding: tuple[str, ...]
+    needed: str
+    """The claim that is published: it must be better."""
+    learned: tuple[str, ...]
+    """What another level of the claims cannot better: one of them must be better."""
 
     @property
     def better(self) -> bool:
-        """Whether all that decides is better beyond noise, and nothing is worse."""
-        found = {each.name: each for each in self.figures}
-        return all(found[name].better for name in self.deciding) and not any(e.worse for e in self.figures)
+        """Whether it is better beyond noise, and nothing is worse."""
+        found = {each.name for each in self.figures if each.better}
+        worse = any(each.worse for each in self.figures)
+        return self.needed in found and bool(found.intersection(self.learned)) and not worse
 
 
 def cross_validated(header: Header, own: Own) -> Measured:
@@ -151,7 +155,7 @@ def compare(said: Claims, own: Own, tier: Tier) -> Measured:
     both = np.flatnonzero(_known(own.r1 + own.pro))
     if tier == "r1" and len(both) and abs(float((own.pro - own.r1)[both].mean())) > LEAST_GAP:
         figures.append(_routed(said.take(both), own.take(both)))
-    return Measured(tuple(figures), (figures[0].name, figures[2].name))
+    return Measured(tuple(figures), figures[0].name, tuple(each.name for each in figures[2:]))
 
 
 def apgr(score: Numbers, weak: Numbers, strong: Numbers) -> float:

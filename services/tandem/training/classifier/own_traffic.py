@@ -38,13 +38,13 @@ class NotBetter(NotPublished):
     """The adapted artifact is not better beyond noise; `measured` has the figures."""
 
     def __init__(self, measured: Measured) -> None:
-        wanting = [
-            each.name for each in measured.figures if each.name in measured.deciding and not each.better
-        ]
-        wanting += [f"{each.name} (worse)" for each in measured.figures if each.worse]
+        worse = [each.name for each in measured.figures if each.worse]
+        better = [each.name for each in measured.figures if each.better]
+        found = f"better: {', '.join(better) or 'nothing'}; worse: {', '.join(worse) or 'nothing'}"
         super().__init__(
             "Nothing was written: the adapted artifact is not better beyond noise than the one it started from, on "
-            f"labels that it was not adapted to ({', '.join(dict.fromkeys(wanting))}). Keep the artifact, collect more "
+            f"labels that it was not adapted to ({found}). {measured.needed} must be, and one of "
+            f"{', '.join(measured.learned)}, and nothing worse. Keep the artifact, collect more "
             "verdicts, or, where only the level of its claims is wrong, set thresholds with "
             "`tandem calibrate --from-ledger`."
         )
