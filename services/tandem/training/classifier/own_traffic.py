@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tandem.classifier.artifact import Artifact, load_artifact, write_artifact
 from tandem.classifier.conversation import read
@@ -93,12 +94,14 @@ def learn(url: str, base: Path, out: Path, say: Say) -> Published:
         found = list(labelled(connection))[-MOST:]
     counts = _enough(found)
     say(f"{counts.r1} verdicts on R1, {counts.pro} on Pro, {counts.both} on both")
-    own = laid_out(artifact, found)
-    measured = cross_validated(artifact.header, own)
-    if not measured.better:
-        raise NotBetter(measured)
-    counts = count(own)
-    revision = write(artifact, adapt(artifact.header, own), _card(artifact, counts, measured), out)
+    with threadpool_limits(1):  # sums depend on how many threads share them
+        own = laid_out(artifact, found)
+        measured = cross_validated(artifact.header, own)
+        if not measured.better:
+            raise NotBetter(measured)
+        adapted = adapt(artifact.header, own)
+        counts = count(own)
+        revision = write(artifact, adapted, _card(artifact, counts, measured), out)
     return Published(revision, artifact.revision, counts, measured)
 
 
