@@ -80,20 +80,17 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All figures, and by which of them an artifact is better."""
+    """All figures, and which of them decide."""
 
     figures: tuple[Compared, ...]
-    needed: str
-    """The claim that is published: it must be better."""
-    learned: tuple[str, ...]
-    """What another level of the claims cannot better: one of them must be better."""
+    deciding: tuple[str, ...]
+    """Those that must be better: the claim that is published, and what another level of the claims cannot better."""
 
     @property
     def better(self) -> bool:
-        """Whether it is better beyond noise, and nothing is worse."""
-        found = {each.name for each in self.figures if each.better}
-        worse = any(each.worse for each in self.figures)
-        return self.needed in found and bool(found.intersection(self.learned)) and not worse
+        """Whether all that decides is better beyond noise, and nothing is worse."""
+        better = {each.name for each in self.figures if each.better}
+        return better.issuperset(self.deciding) and not any(each.worse for each in self.figures)
 
 
 def cross_validated(header: Header, own: Own) -> Measured:
@@ -155,7 +152,7 @@ def compare(said: Claims, own: Own, tier: Tier) -> Measured:
     both = np.flatnonzero(_known(own.r1 + own.pro))
     if tier == "r1" and len(both) and abs(float((own.pro - own.r1)[both].mean())) > LEAST_GAP:
         figures.append(_routed(said.take(both), own.take(both)))
-    return Measured(tuple(figures), figures[0].name, tuple(each.name for each in figures[2:]))
+    return Measured(tuple(figures), (figures[0].name, figures[2].name))
 
 
 def apgr(score: Numbers, weak: Numbers, strong: Numbers) -> float:

@@ -13,8 +13,7 @@ def as_object(measured: Measured, revision: str | None) -> dict[str, Any]:
     return {
         "published": revision is not None,
         "revision": revision,
-        "needed": measured.needed,
-        "one of": list(measured.learned),
+        "deciding": list(measured.deciding),
         "figures": [
             {**asdict(each), "better": each.better, "worse": each.worse} for each in measured.figures
         ],
@@ -22,17 +21,14 @@ def as_object(measured: Measured, revision: str | None) -> dict[str, Any]:
 
 
 def table(measured: Measured) -> str:
-    """Return the figures as lines of text.
-
-    A star marks what must be better, a plus those of which one must be.
-    """
+    """Return the figures as lines of text; a star marks those that must be better."""
     width = max(len(each.name) for each in measured.figures) + 2
     lines = [f"{'':{width}}{'rows':>6}{'before':>9}{'after':>9}  difference, 95 % interval"]
     for each in measured.figures:
-        mark = " *" if each.name == measured.needed else " +" if each.name in measured.learned else ""
+        name = f"{each.name} *" if each.name in measured.deciding else each.name
         said = "better" if each.better else "worse" if each.worse else "within noise"
         lines.append(
-            f"{each.name + mark:{width}}{each.rows:6d}{each.before:9.4f}{each.after:9.4f}  "
+            f"{name:{width}}{each.rows:6d}{each.before:9.4f}{each.after:9.4f}  "
             f"{each.after - each.before:+.4f} [{each.low:+.4f}, {each.high:+.4f}]  {said}"
         )
     return "\n".join(lines)

@@ -44,8 +44,8 @@ class NotBetter(NotPublished):
         found = f"better: {', '.join(better) or 'nothing'}; worse: {', '.join(worse) or 'nothing'}"
         super().__init__(
             "Nothing was written: the adapted artifact is not better beyond noise than the one it started from, on "
-            f"labels that it was not adapted to ({found}). {measured.needed} must be, and one of "
-            f"{', '.join(measured.learned)}, and nothing worse. Keep the artifact, collect more "
+            f"labels that it was not adapted to ({found}). Better must be: {', '.join(measured.deciding)}; "
+            "and nothing may be worse. Keep the artifact, collect more "
             "verdicts, or, where only the level of its claims is wrong, set thresholds with "
             "`tandem calibrate --from-ledger`."
         )
