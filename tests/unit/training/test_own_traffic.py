@@ -218,8 +218,10 @@ def test_verdicts_on_r1_alone_do(tmp_path: Path, base: Path) -> None:
 
 
 def test_verdicts_on_pro_alone_leave_what_is_said_of_r1(tmp_path: Path, base: Path) -> None:
-    url = booked(tmp_path, [replace(each, r1=None, pro=each.r1) for each in traffic(COUNT, seed=1)])
-    learn(url, base, tmp_path / "own.safetensors", silent)
+    asked = [replace(each, r1=None, pro=each.r1) for each in traffic(COUNT, seed=1)]
+    asked[:5] = [replace(each, r1=True) for each in asked[:5]]  # too few to learn from
+    made = learn(booked(tmp_path, asked), base, tmp_path / "own.safetensors", silent)
+    assert (made.counts.r1, made.counts.pro) == (0, COUNT)
     asked = traffic(40, seed=2)
     for one, before, after in zip(
         asked, judged(base, asked), judged(tmp_path / "own.safetensors", asked), strict=True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -95,7 +95,7 @@ def learn(url: str, base: Path, out: Path, say: Say) -> Published:
     counts = _enough(found)
     say(f"{counts.r1} verdicts on R1, {counts.pro} on Pro, {counts.both} on both")
     with threadpool_limits(1):  # sums depend on how many threads share them
-        own = laid_out(artifact, found)
+        own = _of_tiers_with_enough(laid_out(artifact, found))
         measured = cross_validated(artifact.header, own)
         if not measured.better:
             raise NotBetter(measured)
@@ -141,6 +141,15 @@ def _enough(found: Sequence[Labelled]) -> Counts:
         )
     both = sum(each.r1_right is not None and each.pro_right is not None for each in found)
     return Counts(r1, pro, both, len(found))
+
+
+def _of_tiers_with_enough(own: Own) -> Own:
+    """Return labels without those of a tier that has too few."""
+    r1, pro = (
+        right if np.count_nonzero(~np.isnan(right)) >= LEAST else np.full_like(right, np.nan)
+        for right in (own.r1, own.pro)
+    )
+    return replace(own, r1=r1, pro=pro)
 
 
 def _card(artifact: Artifact, counts: Counts, measured: Measured) -> dict[str, object]:
