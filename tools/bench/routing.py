@@ -10,17 +10,20 @@ The figures go to standard output, everything else to standard error. Exit statu
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from routing_bench import gains, gate, plots, signals, speed
 from routing_bench.contenders import Measured
 from routing_bench.corpus import Corpus, RowMissing, read
+from routing_bench.label_rows import Answer, draw_confusion, label_rows, learned_elsewhere, left_out
 from routing_bench.report import table
 from routing_bench.row import Row
 from routing_bench.shipped import shipped
@@ -83,9 +86,10 @@ def arguments(words: Sequence[str] | None = None) -> Options:
 class Bench:
     """All rows, one after the other; a row whose data are not there is said and left out."""
 
-    def __init__(self, corpus: Corpus, artifact: Path) -> None:
+    def __init__(self, corpus: Corpus, options: Options) -> None:
         self._corpus = corpus
-        self._artifact = artifact
+        self._artifact = options.artifact
+        self._folders = (options.train, options.test)
         self._rows = gains.Rows(corpus)
 
     def rows(self) -> Iterator[Row]:
@@ -102,8 +106,22 @@ class Bench:
             yield signals.calibrated(name, found, IN_DOMAIN)
         yield from slices(self._corpus, self.crossed())
         yield from self._try("route flips", lambda: signals.flips(self._corpus))
+        yield from self._try("task and domain", lambda: label_rows(self.labelled))
         yield from shipped(self._corpus, self._artifact)
         yield from speed.product(self._artifact)
+
+    @cached_property
+    def labelled(self) -> dict[str, list[Answer]]:
+        """The answers on labelled texts of sources that nothing was learned from, by kind.
+
+        Raises:
+            RowMissing: there are no labelled texts.
+        """
+        train, test = self._folders
+        try:
+            return learned_elsewhere(train, test) if test else left_out(train)
+        except FileNotFoundError as missing:
+            raise RowMissing(str(missing)) from None
 
     def crossed(self) -> dict[str, Measured]:
         """Return the tables measured by question."""
@@ -137,10 +155,13 @@ def main(words: Sequence[str] | None = None) -> int:
     except DataMissing as missing:
         say(str(missing))
         return 2
-    bench = Bench(corpus, options.artifact)
+    bench = Bench(corpus, options)
     rows = list(bench.rows())
     if options.plots:
         plots.draw(options.plots, bench.crossed(), rows)
+        with contextlib.suppress(RowMissing):
+            for kind, said in bench.labelled.items():
+                draw_confusion(said, options.plots / f"{kind}.png")
     print(json.dumps({"rows": [row.as_object() for row in rows]}) if options.json else table(rows))
     problems = gate.regressions(rows, gate.read(options.gate)) if options.gate else []
     for problem in problems:

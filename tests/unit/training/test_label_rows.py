@@ -50,12 +50,12 @@ def test_macro_f1_is_that_of_scikit_learn() -> None:
 
 
 def test_rows_have_the_bar_the_language_gap_and_each_source() -> None:
-    rows = {row["name"]: row for row in label_rows({"task": [*GAOKAO, *MBPP]})}
-    assert rows["task, source left out"]["bar"] == 0.70
-    assert rows["task, source left out"]["met"] is False
-    assert rows["task, Chinese minus English"]["value"] == pytest.approx(1 / 3 - 1, abs=1e-4)
-    assert rows["task of mbpp"]["value"] == 1
-    assert rows["task factual, found"]["low"] <= 0.5 <= rows["task factual, found"]["high"]
+    rows = {row.name: row for row in label_rows({"task": [*GAOKAO, *MBPP]})}
+    assert rows["task, source left out"].bar == 0.70
+    assert rows["task, source left out"].met is False
+    assert rows["task, Chinese minus English"].value == pytest.approx(1 / 3 - 1, abs=1e-4)
+    assert rows["task of mbpp"].value == 1
+    assert rows["task factual, found"].low <= 0.5 <= rows["task factual, found"].high
 
 
 @pytest.mark.parametrize(("threshold", "expected"), [(0.3, "reasoning"), (0.99, UNDECIDED)])

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from routing_bench.row import Row
 from tandem.classifier.features import Batch, Extractor, Terms
 from tandem.training.classifier.design import LIMIT, SPEC
 from tandem.training.classifier.duplicates import clusters
@@ -122,12 +123,12 @@ def answers(kind: Kind, head: LabelHead, rows: Rows, texts: Sequence[Labelled]) 
     return found
 
 
-def label_rows(found: Mapping[str, Sequence[Answer]]) -> list[dict[str, Any]]:
+def label_rows(found: Mapping[str, Sequence[Answer]]) -> list[Row]:
     """Return the rows of the bench for the answers of each kind."""
     return [row for name, said in found.items() for row in _kind_rows(name, said)]
 
 
-def _kind_rows(name: str, said: Sequence[Answer]) -> Iterator[dict[str, Any]]:
+def _kind_rows(name: str, said: Sequence[Answer]) -> Iterator[Row]:
     recorded = [answer for answer in said if answer.source in RECORDED] or list(said)
     yield _row(f"{name}, source left out", recorded, BASELINES[name], BARS[name])
     by_language = {
@@ -138,7 +139,7 @@ def _kind_rows(name: str, said: Sequence[Answer]) -> Iterator[dict[str, Any]]:
             yield _row(f"{name}, source left out, {language}", own)
     if all(by_language.values()):
         value = mean_accuracy(by_language["zh"]) - mean_accuracy(by_language["en"])
-        yield _object(f"{name}, Chinese minus English", (value, value, value), None, MOST_BEHIND)
+        yield Row(f"{name}, Chinese minus English", value, value, value, bar=MOST_BEHIND)
     for source in sorted({answer.source for answer in said}):
         yield _row(f"{name} of {source}", [answer for answer in said if answer.source == source])
     for label in sorted({answer.truth for answer in recorded}):
@@ -146,7 +147,7 @@ def _kind_rows(name: str, said: Sequence[Answer]) -> Iterator[dict[str, Any]]:
     for language, own in (("all", recorded), *by_language.items()):
         if own:
             value = macro_f1(own)
-            yield _object(f"{name}, macro-F1, {language}", (value, value, value), None, None)
+            yield Row(f"{name}, macro-F1, {language}", value, value, value)
 
 
 def mean_accuracy(said: Sequence[Answer]) -> float:
@@ -172,29 +173,13 @@ def _by_source(said: Sequence[Answer]) -> list[list[Answer]]:
     return [found[source] for source in sorted(found)]
 
 
-def _row(
-    name: str, said: Sequence[Answer], baseline: float | None = None, bar: float | None = None
-) -> dict[str, Any]:
+def _row(name: str, said: Sequence[Answer], baseline: float | None = None, bar: float | None = None) -> Row:
     """Return a row of mean accuracy over sources, with the interval of texts drawn anew within each (95 %)."""
     draw = np.random.default_rng(0)
     hits = [np.array([answer.said == answer.truth for answer in own]) for own in _by_source(said)]
     drawn = np.mean([draw.choice(own, (DRAWS, len(own))).mean(axis=1) for own in hits], axis=0)
     low, high = np.percentile(drawn, (2.5, 97.5))
-    return _object(name, (mean_accuracy(said), float(low), float(high)), baseline, bar)
-
-
-def _object(
-    name: str, value: tuple[float, float, float], baseline: float | None, bar: float | None
-) -> dict[str, Any]:
-    return {
-        "name": name,
-        "value": round(value[0], 4),
-        "low": round(value[1], 4),
-        "high": round(value[2], 4),
-        "baseline": baseline,
-        "bar": bar,
-        "met": None if bar is None else value[0] >= bar,
-    }
+    return Row(name, mean_accuracy(said), float(low), float(high), baseline, bar)
 
 
 def draw_confusion(said: Sequence[Answer], file: Path) -> None:
