@@ -16,6 +16,10 @@ def _train() -> None:
     """Train what is learned from data."""
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 @app.command(name="classifier")
 def classifier(
     data: Annotated[
@@ -23,11 +27,17 @@ def classifier(
         typer.Option(envvar="TANDEM_DATA", exists=True, file_okay=False, help="Folder of recorded answers."),
     ],
     out: Annotated[Path, typer.Option(dir_okay=False, help="Where the artifact is written.")],
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Sentence encoder that the artifact wants beside its own features, such as `minilm`."),
+    ] = None,
 ) -> None:
     """Train the artifact of the classifier from recorded answers of models."""
     try:
+        from tandem.classifier.encoder import EncoderUnusable, named_encoder
         from tandem.training.classifier.data import DataMissing
         from tandem.training.classifier.train import train
+        from tandem.training.classifier.vectors import KeptVectors, default_folder
     except ImportError as error:
         typer.echo(
             f"Training needs what the extra `training` installs: {error}. Try: pip install 'tandem[training]'",
@@ -35,8 +45,9 @@ def classifier(
         )
         raise typer.Exit(2) from None
     try:
-        revision = train(data, out, lambda text: print(text, file=sys.stderr, flush=True))
-    except DataMissing as error:
+        vectors = KeptVectors(named_encoder(encoder), default_folder(), _say) if encoder else None
+        revision = train(data, out, _say, vectors)
+    except (DataMissing, EncoderUnusable) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     print(f"{revision}  {out}  {out.stat().st_size / 2**20:.1f} MiB")
