@@ -15,7 +15,7 @@ from tandem.training.classifier.design import Design, take
 from tandem.training.classifier.routing import Linear, Targets, fit_twice, score
 
 NEIGHBOURS: Final = 50
-POOL: Final = 3000
+POOL: Final = 1000
 """Most questions among which neighbours are sought, drawn: the rest of the time is for the router."""
 CHANCES: Final = 20
 

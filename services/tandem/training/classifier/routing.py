@@ -27,7 +27,7 @@ DENOISED: Final = 0.5
 """Part of a label that is replaced by what other models' answers to the same question say."""
 OTHERS_PENALTY: Final = 20.0
 _ITERATIONS: Final = 200
-_TOLERANCE: Final = 1e-4
+_TOLERANCE: Final = 1e-3
 
 Targets = NDArray[np.float32]
 
