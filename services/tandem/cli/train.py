@@ -29,7 +29,9 @@ def classifier(
     out: Annotated[Path, typer.Option(dir_okay=False, help="Where the artifact is written.")],
     encoder: Annotated[
         str | None,
-        typer.Option(help="Sentence encoder that the artifact wants beside its own features, such as `minilm`."),
+        typer.Option(
+            help="Sentence encoder that the artifact wants beside its own features, such as `minilm`."
+        ),
     ] = None,
 ) -> None:
     """Train the artifact of the classifier from recorded answers of models."""

@@ -48,9 +48,7 @@ class Batch:
 class Extractor:
     """Extracts what a spec says, known terms, and the vector of an encoder; dense numbers as in `dense_names`."""
 
-    def __init__(
-        self, spec: FeatureSpec, terms: Terms | None = None, encoder: Encoder | None = None
-    ) -> None:
+    def __init__(self, spec: FeatureSpec, terms: Terms | None = None, encoder: Encoder | None = None) -> None:
         self.spec = spec
         self._terms = terms
         self._encoder = encoder
