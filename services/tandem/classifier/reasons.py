@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tandem.classifier.artifact import Artifact
 from tandem.classifier.features import HASH_BITS, VECTOR_NAME, Features, Terms
-from tandem.classifier.weights import Columns, Weights
+from tandem.classifier.weights import Columns
 
 MOST: Final = 5
 """Reasons that are told."""
@@ -110,14 +110,13 @@ class Reasons:
             self._mix[header.columns.index(name)] = weight
         if header.complexity.value[-1] < header.complexity.value[0]:
             self._mix = -self._mix
-        self._columns = self._mix * artifact.weights.columns
         self._dense = artifact.weights.dense @ self._mix
         self._waves = artifact.weights.waves @ self._mix
         names = artifact.extractor.dense_names
         reasons = np.array([_reason(name) for name in names])
         self._told_if_present = reasons >= _ALWAYS
         self._sum_up = (np.arange(len(_TEXTS))[:, None] == reasons).astype(np.float32)
-        self._terms = _Terms(artifact)
+        self._terms = _Terms(artifact, self._mix * artifact.weights.columns)
 
     def tell(
         self, features: Features, standard: NDArray[np.float32], angles: NDArray[np.float32], ngrams: Columns
@@ -134,8 +133,8 @@ class Reasons:
         said[(features.dense == 0) & self._told_if_present] = 0
         sums: list[float] = (self._sum_up @ said).tolist()
         sums[_WORDING_AT] += float(ngrams @ self._mix)
-        if len(features.terms):
-            for reason, added in self._terms.points(features, self._weights, self._columns):
+        if len(features.terms) and len(features.indices):
+            for reason, added in self._terms.points(features):
                 sums[reason] += added
                 sums[_WORDING_AT] -= added
         return _told(sums[:_REST])
@@ -162,7 +161,7 @@ def _reason(name: str) -> int:
 class _Terms:
     """Finds what known terms add as words, pairs and ideographs."""
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(self, artifact: Artifact, columns: Columns) -> None:
         keys = artifact.terms.keys if artifact.terms else np.empty(0, np.uint64)
         spec = artifact.header.features
         buckets = [
@@ -171,17 +170,20 @@ class _Terms:
             if group.kind != "characters"
         ]
         self._buckets = np.array(buckets, np.uint32).reshape(len(buckets), len(keys)).T
-        self._headings = np.array(_headings(artifact.terms), np.intp)
+        weights = artifact.weights
+        # What a bucket adds for each unit of its value does not depend on the text.
+        self._weights = (weights.buckets[self._buckets] @ columns) * weights.rows[self._buckets]
+        self._headings = _headings(artifact.terms)
 
-    def points(self, features: Features, weights: Weights, columns: Columns) -> list[tuple[int, float]]:
-        """Return the reason of every bucket that a term of the text has, and what the bucket adds."""
+    def points(self, features: Features) -> list[tuple[int, float]]:
+        """Return the reason of every term of the text, and what its buckets add."""
         buckets = self._buckets[features.terms]
         at = features.indices.searchsorted(buckets)
-        rows, groups = np.nonzero(features.indices.take(at, mode="clip") == buckets)
-        at, found = at[rows, groups], buckets[rows, groups]
-        points = weights.buckets[found].astype(np.float32) @ columns
-        added = features.values[at] * weights.rows[found] * points
-        return list(zip(self._headings[features.terms[rows]].tolist(), added.tolist(), strict=True))
+        values = features.values.take(at, mode="clip")
+        values *= features.indices.take(at, mode="clip") == buckets
+        added = (values * self._weights[features.terms]).sum(axis=1)
+        reasons = [self._headings[row] for row in features.terms.tolist()]
+        return list(zip(reasons, added.tolist(), strict=True))
 
 
 def _headings(terms: Terms | None) -> list[int]:
