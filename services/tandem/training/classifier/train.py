@@ -35,6 +35,8 @@ CONTEXT_WEIGHT: Final = 0.3
 MIDDLE: Final = 5.0
 NEAR: Final = 2.5
 """How far a complexity may be off and still count as right."""
+SCORE_QUANTILES: Final = 101
+"""From the lowest score to the highest, one for each percent."""
 LABELLED: Final = "labels_task_domain_lang.parquet"
 ROUTED: Final = ("r1_right", "pro_right")
 
@@ -56,6 +58,8 @@ class Corpus:
     """What is learned of those; shape [pairs, 2]."""
     outcomes: Targets
     """What really happened there; shape [pairs, 2]."""
+    languages: NDArray[np.str_]
+    """In which each of those is; shape [pairs]."""
     rated: NDArray[np.intp]
     """Questions that many models answered."""
     hard: Qualities
@@ -127,15 +131,17 @@ def lay_out(tables: Mapping[str, Table], encoder: Encoder | None = None) -> Corp
             targets.append(labels(table, pair, rows[kept]))
             outcomes.append(np.stack((weak, strong), axis=1)[kept])
     rest = sum(map(len, tables.values())) + np.arange(len(assumed.texts))
+    answered = np.concatenate([*pairs, rest])
     rated = hard_questions(tables)
     return Corpus(
         laid,
         laid.rows(found),
         laid.rows(design.batch(otherwise(texts, languages), encoder)),
         numbered(clusters(texts, keys), folds=FOLDS),
-        np.concatenate([*pairs, rest]),
+        answered,
         np.concatenate([*targets, assumed.outcomes]),
         np.concatenate([*outcomes, assumed.outcomes]),
+        np.array(languages)[answered],
         np.concatenate([*(starts[name] + np.arange(len(tables[name])) for name in rated), rest]),
         np.concatenate([*(hard - hard.mean() + MIDDLE for hard in rated.values()), assumed.hard]).astype(
             np.float32
@@ -174,6 +180,7 @@ def describe(
         "protocol": f"{FOLDS} folds; near-duplicates in one fold",
         "ECE of r1_suffices": round(calibration.calibration_error(claimed, weak), 4),
         "Spearman of complexity": round(float(spearmanr(rated, corpus.hard).statistic), 4),
+        "score_quantiles": spread(claimed, corpus.languages[:measured]),
         "limits": "English and Chinese; questions of tests more than of assistants; labels of other models than yours",
     }
     mixed = {"pro_right": FOREIGN_TRUST, "r1_right": -1.0}
@@ -208,6 +215,13 @@ def describe(
         ),
         "card": card,
     }
+
+
+def spread(claimed: NDArray[np.floating], languages: NDArray[np.str_]) -> dict[str, list[float]]:
+    """Return what `tandem calibrate` needs without traffic: the quantiles of r1_suffices, of all and by language."""
+    groups = {"all": claimed} | {str(name): claimed[languages == name] for name in np.unique(languages)}
+    places = np.linspace(0, 1, SCORE_QUANTILES)
+    return {name: np.quantile(scores, places).round(4).tolist() for name, scores in groups.items()}
 
 
 def _head(
