@@ -3,11 +3,13 @@
 All recorded answers are to questions of examinations, which have a right answer. People also greet, and ask for poems,
 letters and translations, and heads that never saw such a request guess. So prompts made from templates join what is
 learned from, with outcomes that are assumed by task: a weaker model does nearly as well where nothing can be wrong, and
-falls behind in calculation, code and inference. These numbers are judgement, not measurement.
+falls behind in calculation, code and inference, and the more so the more a request demands: a proof, several steps,
+things weighed against each other. These numbers are judgement, not measurement.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -15,9 +17,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tandem.training.classifier import design
 from tandem.training.classifier.generated import GENERATED_SEED, generated
 
-COPIES: Final = 1
+COPIES: Final = 3
+WEAK_LOSS: Final = 0.08
+STRONG_LOSS: Final = 0.03
+"""What a point of demand costs either model's chance."""
+LEAST_CHANCE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,19 @@ BY_TASK: Final = {
 }
 
 
+DEMANDS: Final = {
+    "terms of demand.proof": 2.0,
+    "terms of demand.steps": 0.5,
+    "terms of demand.weighing": 1.2,
+    "terms of demand.depth": 0.4,
+    "terms of demand.conditions": 0.4,
+    "terms of demand.hypothesis": 0.4,
+    "terms of demand.recall": -0.7,
+}
+"""Points of difficulty for known terms of a heading, by the logarithm of one and how many there are."""
+MOST_DEMAND: Final = 4.0
+
+
 @dataclass(frozen=True, slots=True)
 class Anchors:
     """Prompts with what is assumed of them: outcomes of shape [prompts, 2], difficulties [prompts]."""
@@ -55,10 +75,24 @@ class Anchors:
 def anchors() -> Anchors:
     """Return the prompts, the same at every call."""
     prompts = generated(COPIES, GENERATED_SEED)
+    texts = tuple(prompt.text for prompt in prompts)
     assumed = [BY_TASK[prompt.task] for prompt in prompts]
-    return Anchors(
-        tuple(prompt.text for prompt in prompts),
-        tuple(prompt.language for prompt in prompts),
-        np.array([(each.weak, each.strong) for each in assumed], np.float32),
-        np.array([each.hard for each in assumed], np.float32),
+    demanded = demands(texts)
+    chances = np.array([(each.weak, each.strong) for each in assumed]) - demanded[:, None] * (
+        WEAK_LOSS,
+        STRONG_LOSS,
     )
+    return Anchors(
+        texts,
+        tuple(prompt.language for prompt in prompts),
+        np.clip(chances, LEAST_CHANCE, 1).astype(np.float32),
+        np.clip([each.hard for each in assumed] + demanded, 0, 10).astype(np.float32),
+    )
+
+
+def demands(texts: Sequence[str]) -> NDArray[np.float64]:
+    """Return by how many points of difficulty texts demand more than their task does, by their terms."""
+    extractor = design.extractor()
+    points = np.array([DEMANDS.get(name, 0.0) for name in extractor.dense_names])
+    demanded: NDArray[np.float64] = extractor.batch(texts).dense @ points
+    return np.clip(demanded, -MOST_DEMAND, MOST_DEMAND)
