@@ -127,7 +127,7 @@ protos-breaking: $(INSTALLED) ## Fail when a client of the committed contract wo
 
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve both lock files anew, keeping versions where they still fit (LOCK_OPTIONS=--upgrade).
-	$(UV_COMPILE) --extra embedded --extra training --group dev --output-file requirements.lock pyproject.toml
+	$(UV_COMPILE) --extra embedded --extra encoder --extra training --group dev --output-file requirements.lock pyproject.toml
 	$(UV_COMPILE) --no-deps --output-file deploy/triton/requirements.lock deploy/triton/requirements.in
 
 .PHONY: clean

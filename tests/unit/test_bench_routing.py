@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing_bench import gains, gate, perturb
+from routing_bench import gains, gate, perturb, speed
 from routing_bench.corpus import Corpus, RowMissing, read
 from routing_bench.protocol import Mode, Outcome, apgr, oracle, share_for
 from routing_bench.report import table
@@ -26,6 +26,7 @@ from routing_bench.shipped import outcome_of
 from tandem.classifier.artifact import load_artifact, write_artifact
 from tandem.classifier.judge import Judge
 from tests.fakes import artifacts
+from tests.fakes.encoders import WordEncoder
 
 DATA = Path(os.environ.get("TANDEM_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 REFERENCE = DATA / "eval_router.py"
@@ -125,6 +126,22 @@ def test_a_bad_artifact_fails_the_gate(tmp_path: Path) -> None:
     committed = [rows["good"].as_object()]
     assert not gate.regressions([rows["good"]], committed)
     assert gate.regressions([rows["bad"]], committed)
+
+
+def test_an_encoder_is_timed_on_the_weights_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed, "ENCODED_ROUNDS", 1)
+    artifacts.write(tmp_path / "a")
+    words = WordEncoder()
+    rows = speed.encoded(tmp_path / "a", words)
+    asked = {speed.text_of(tokens, chinese, 0) for tokens in speed.SIZES for chinese in (False, True)}
+    assert asked == set(words.asked)
+    assert {row.name for row in rows if "500 tokens, zh" in row.name} == {
+        "latency p50, ms, 500 tokens, zh",
+        "latency p99, ms, 500 tokens, zh",
+        "per second, 500 tokens, zh",
+    }
 
 
 @pytest.mark.parametrize("kind", perturb.KINDS)

@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -28,8 +29,10 @@ from routing_bench.report import table
 from routing_bench.row import Row
 from routing_bench.shipped import shipped
 from routing_bench.slices import slices
+from tandem.classifier.encoder import Encoder, EncoderUnusable, named_encoder
 from tandem.classifier.settings import DEFAULT_ARTIFACT
 from tandem.training.classifier.data import DataMissing
+from tandem.training.classifier.vectors import KeptVectors, default_folder
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CROSSED: Final = ("mmlu", "gsm8k", "lexeval", "mmlupro", "zeroeval", "llmrouter")
@@ -48,6 +51,8 @@ class Options(argparse.Namespace):
     test: Path | None
     artifact: Path
     gate: Path | None
+    encoder: str | None
+    sample: int | None
     json: bool
     plots: Path | None
     quick: bool
@@ -77,6 +82,12 @@ def arguments(words: Sequence[str] | None = None) -> Options:
         metavar="FILE",
         help="fail if a row is worse than in this file of an earlier --json",
     )
+    parser.add_argument(
+        "--encoder",
+        metavar="NAME",
+        help="measure with a sentence encoder too, such as minilm; those rows end in its name",
+    )
+    parser.add_argument("--sample", type=int, metavar="N", help="only so many questions of each table, drawn")
     parser.add_argument("--json", action="store_true", help="print one object in place of the table")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="write pictures into this folder")
     parser.add_argument("--quick", action="store_true", help="fewer draws, no label efficiency")
@@ -94,6 +105,20 @@ class Bench:
 
     def rows(self) -> Iterator[Row]:
         """Give every row as soon as it is measured."""
+        yield from self.learned()
+        yield from slices(self._corpus, self.crossed())
+        yield from self._try("route flips", lambda: signals.flips(self._corpus))
+        yield from self._try("task and domain", lambda: label_rows(self.labelled))
+        yield from shipped(self._corpus, self._artifact)
+        yield from speed.product(self._artifact)
+
+    def encoded(self, encoder: Encoder) -> Iterator[Row]:
+        """Give the rows of what is learned, and of the time it takes, with an encoder; the corpus is read with it."""
+        for row in (*self.learned(), *speed.encoded(self._artifact, encoder)):
+            yield replace(row, name=f"{row.name} · {encoder.spec.name}")
+
+    def learned(self) -> Iterator[Row]:
+        """Give the rows of what is learned from questions: gains, complexity, calibration."""
         wanted = [*self._rows.wanted(), *([] if self._corpus.quick else self._rows.labels())]
         for each in wanted:
             yield from self._try(each.name, lambda each=each: [gains.make(each, self._corpus)])  # type: ignore[misc]  # bound
@@ -104,11 +129,6 @@ class Bench:
             )
         for name, found in self.crossed().items():
             yield signals.calibrated(name, found, IN_DOMAIN)
-        yield from slices(self._corpus, self.crossed())
-        yield from self._try("route flips", lambda: signals.flips(self._corpus))
-        yield from self._try("task and domain", lambda: label_rows(self.labelled))
-        yield from shipped(self._corpus, self._artifact)
-        yield from speed.product(self._artifact)
 
     @cached_property
     def labelled(self) -> dict[str, list[Answer]]:
@@ -147,16 +167,26 @@ class Bench:
         return rows
 
 
+def with_encoder(options: Options, encoder: Encoder) -> list[Row]:
+    """Return the rows with an encoder; what is timed encodes anew, what is learned from is kept between runs."""
+    kept = KeptVectors(encoder, default_folder(), say)
+    corpus = read(options.train, options.test, options.quick, options.sample, kept)
+    return list(Bench(corpus, options).encoded(encoder))
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run the bench; return the exit status."""
     options = arguments(words)
     try:
-        corpus = read(options.train, options.test, options.quick)
-    except DataMissing as missing:
+        encoder = named_encoder(options.encoder) if options.encoder else None
+        corpus = read(options.train, options.test, options.quick, options.sample)
+    except (DataMissing, EncoderUnusable) as missing:
         say(str(missing))
         return 2
     bench = Bench(corpus, options)
     rows = list(bench.rows())
+    if encoder:
+        rows += with_encoder(options, encoder)
     if options.plots:
         plots.draw(options.plots, bench.crossed(), rows)
         with contextlib.suppress(RowMissing):

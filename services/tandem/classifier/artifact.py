@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from tandem.classifier.encoder import Encoder, EncoderSpec, EncoderUnusable, open_encoder
 from tandem.classifier.errors import ArtifactUnusable
 from tandem.classifier.features import Extractor, Terms
 from tandem.classifier.header import Header
@@ -24,6 +25,7 @@ LARGEST_BYTES: Final = 20 * 2**20
 DIGEST_DIGITS: Final = 12
 
 Tensors = Mapping[str, NDArray[Any]]
+Open = Callable[[EncoderSpec], Encoder]
 
 _HEADER: Final = "tandem"
 _TYPES: Final[Mapping[str, Any]] = {
@@ -58,6 +60,7 @@ def write_artifact(
     header: Header,
     weights: Weights,
     terms: Terms | None = None,
+    encoders: Open = open_encoder,
 ) -> str:
     """Write an artifact, all of it or nothing, and return its revision.
 
@@ -69,25 +72,26 @@ def write_artifact(
         OSError: the file cannot be written.
     """
     tensors = _tensors(weights, terms)
-    _assemble(file, header, tensors, "")
-    document = header.model_dump_json()
+    _assemble(file, header, tensors, "", encoders)
+    document = header.model_dump_json(exclude_none=True)
     content = save(tensors, {_HEADER: json.dumps({"digest": _digest(document, tensors), "header": document})})
     if len(content) > LARGEST_BYTES:
         raise ArtifactUnusable(file, f"it would have {len(content)} bytes, more than {LARGEST_BYTES}")
     draft = file.with_name(f"{file.name}.new")
     draft.write_bytes(content)
     draft.replace(file)
-    return load_artifact(file).revision
+    return load_artifact(file, encoders).revision
 
 
-def load_artifact(file: Path) -> Artifact:
-    """Read an artifact.
+def load_artifact(file: Path, encoders: Open = open_encoder) -> Artifact:
+    """Read an artifact, and open the encoder if it wants one.
 
     The file is mapped while it is read, and its content is kept in memory of this process: a map that stays would
     kill the process when somebody overwrites the file in place.
 
     Raises:
-        ArtifactUnusable: the file is missing, damaged, of another version, or its parts do not fit together.
+        ArtifactUnusable: the file is missing, damaged, of another version, its parts do not fit together, or the
+            encoder that it wants is not installed.
     """
     try:
         size = file.stat().st_size
@@ -107,7 +111,7 @@ def load_artifact(file: Path) -> Artifact:
         raise ArtifactUnusable(file, f"it is no artifact, or damaged: {error}") from None
     if digest != _digest(document, tensors):
         raise ArtifactUnusable(file, "its content is not what its digest says, so it is damaged")
-    return _assemble(file, header, tensors, f"{header.name}-{digest[:DIGEST_DIGITS]}")
+    return _assemble(file, header, tensors, f"{header.name}-{digest[:DIGEST_DIGITS]}", encoders)
 
 
 def _problems(error: ValidationError) -> str:
@@ -133,7 +137,7 @@ def _tensors(weights: Weights, terms: Terms | None) -> dict[str, NDArray[Any]]:
     return tensors
 
 
-def _assemble(file: Path, header: Header, tensors: Tensors, revision: str) -> Artifact:
+def _assemble(file: Path, header: Header, tensors: Tensors, revision: str, encoders: Open) -> Artifact:
     """Put the parts together.
 
     Raises:
@@ -143,7 +147,11 @@ def _assemble(file: Path, header: Header, tensors: Tensors, revision: str) -> Ar
     terms = (
         Terms(tensors["term_keys"], tensors["term_weights"], header.term_names) if header.term_names else None
     )
-    extractor = Extractor(header.features, terms)
+    try:
+        encoder = encoders(header.encoder) if header.encoder else None
+    except EncoderUnusable as error:
+        raise ArtifactUnusable(file, str(error)) from None
+    extractor = Extractor(header.features, terms, encoder)
     _check_values(file, header, len(extractor.dense_names), tensors)
     parts = {name: tensors[name] for name in _TYPES} | {"rows": tensors["rows"].astype(np.float32)}
     weights = Weights(**parts, limit=header.dense_limit)

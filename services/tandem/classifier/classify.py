@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 from tandem.call import Call
@@ -31,8 +32,13 @@ class ClassifierCore:
     async def classify(
         self, request: classifier_pb2.ClassifyRequest, call: Call
     ) -> classifier_pb2.ClassifyResponse:
-        """Find the signals of a conversation; never waits and never fails."""
-        return classifier_pb2.ClassifyResponse(signals=signals_of(request, self._judging.judge))
+        """Find the signals of a conversation; never fails, and waits for nothing but an encoder."""
+        judge = self._judging.judge
+        if judge.artifact.header.encoder is None:
+            return classifier_pb2.ClassifyResponse(signals=signals_of(request, judge))
+        # Encoding takes milliseconds, which other requests must not wait for.
+        signals = await asyncio.to_thread(signals_of, request, judge)
+        return classifier_pb2.ClassifyResponse(signals=signals)
 
 
 def signals_of(request: classifier_pb2.ClassifyRequest, judge: Judge) -> types_pb2.Signals:

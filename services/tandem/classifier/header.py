@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
+from tandem.classifier.encoder import EncoderSpec
 from tandem.classifier.features import FeatureSpec
 from tandem.v1 import types_pb2
 from tandem.yaml_document import Section
@@ -70,6 +71,8 @@ class Header(Section):
     name: Name
     """What the revision begins with, such as `tandem-2026-11`."""
     features: FeatureSpec
+    encoder: EncoderSpec | None = None
+    """The sentence encoder whose vector the dense numbers end with; none in the shipped artifact."""
     columns: tuple[str, ...]
     """What each column of the weights is for."""
     term_names: tuple[str, ...] = ()

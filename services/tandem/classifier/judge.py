@@ -30,7 +30,9 @@ class Judge:
         features = extractor.features(conversation.question, conversation.characters)
         ngrams = weights.ngrams(features)
         if conversation.context and self._context_weight:
-            ngrams += self._context_weight * weights.ngrams(extractor.features(conversation.context))
+            ngrams += self._context_weight * weights.ngrams(
+                extractor.features(conversation.context, encode=False)
+            )
         standard = weights.standardised(features)
         angles = weights.angles(standard)
         signals = self._heads.read(ngrams + standard @ weights.dense + weights.form(angles) + weights.bias)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tandem.classifier.artifact import Artifact
-from tandem.classifier.features import HASH_BITS, Features, Terms
+from tandem.classifier.features import HASH_BITS, VECTOR_NAME, Features, Terms
 from tandem.classifier.weights import Columns
 
 MOST: Final = 5
@@ -149,6 +149,8 @@ def _told(sums: Sequence[float]) -> list[str]:
 
 def _reason(name: str) -> int:
     """Return which reason a dense number belongs to."""
+    if name.startswith(VECTOR_NAME):
+        return _WORDING_AT
     heading = name.removeprefix("terms of ")
     if heading in HEADINGS:
         return _TEXTS.index(HEADINGS[heading])

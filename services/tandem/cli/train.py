@@ -44,6 +44,12 @@ def classifier(
         ),
     ] = None,
     out: Annotated[Path, typer.Option(dir_okay=False, help="Where the artifact is written.")],
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="With --data: sentence encoder that the artifact wants beside its own features, such as `minilm`."
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="With --from-ledger: print one JSON object.")
     ] = False,
@@ -58,6 +64,8 @@ def classifier(
             f"Training needs what the extra `training` installs: {', '.join(missing)} cannot be found. "
             "Try: pip install 'tandem[training]'"
         )
+    if from_ledger is not None and encoder:
+        raise typer.BadParameter("--encoder has a meaning only together with --data")
     if from_ledger is not None:
         _adapt(from_ledger, artifact, out, as_json=as_json)
     elif artifact or as_json:
@@ -65,16 +73,19 @@ def classifier(
     elif data is None:
         raise typer.BadParameter("give --data (or TANDEM_DATA) or --from-ledger")
     else:
-        _learn(data, out)
+        _learn(data, out, encoder)
 
 
-def _learn(data: Path, out: Path) -> None:
+def _learn(data: Path, out: Path, encoder: str | None) -> None:
+    from tandem.classifier.encoder import EncoderUnusable, named_encoder
     from tandem.training.classifier.data import DataMissing
     from tandem.training.classifier.train import train
+    from tandem.training.classifier.vectors import KeptVectors, default_folder
 
     try:
-        revision = train(data, out, _say)
-    except DataMissing as error:
+        vectors = KeptVectors(named_encoder(encoder), default_folder(), _say) if encoder else None
+        revision = train(data, out, _say, vectors)
+    except (DataMissing, EncoderUnusable) as error:
         _fail(str(error))
     print(f"{revision}  {out}  {out.stat().st_size / 2**20:.1f} MiB")
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tandem.classifier.encoder import Encoder
 from tandem.classifier.features import Batch
 from tandem.training.classifier import design
 from tandem.training.classifier.anchors import anchors
@@ -64,6 +65,8 @@ class Corpus:
     sources: Mapping[str, Source]
     two: bool
     quick: bool
+    encoder: Encoder | None = None
+    """Whose vectors are among the features."""
     missing: dict[str, str] = field(default_factory=dict)
 
     def source(self, name: str) -> Source:
@@ -157,8 +160,8 @@ class Corpus:
         if not batches:
             raise RowMissing(f"nothing to learn {target} from")
         if assumed:
-            batches.append(design.batch(anchors().texts))
-            others.append(design.batch(otherwise(anchors().texts, anchors().languages)))
+            batches.append(self.batch(anchors().texts))
+            others.append(self.batch(otherwise(anchors().texts, anchors().languages)))
             targets.append(anchors().outcomes)
         return Learning(
             joined(batches),
@@ -178,6 +181,10 @@ class Corpus:
             [*texts, *(table.texts[row] for row in rows)], [*keys, *(table.keys[row] for row in rows)]
         )
         return np.isin(both[len(texts) :], both[: len(texts)])
+
+    def batch(self, texts: Sequence[str]) -> Batch:
+        """Return the features of texts that are in no table."""
+        return design.batch(texts, self.encoder)
 
     def difficulties(self, name: str) -> tuple[Source, Numbers]:
         """Return a table and how hard each question was for its models, 0 to 10."""
@@ -203,8 +210,14 @@ def joined(batches: Sequence[Batch]) -> Batch:
     )
 
 
-def read(train: Path, test: Path | None, quick: bool) -> Corpus:
-    """Read the folders and extract the features of all questions."""
+def read(
+    train: Path,
+    test: Path | None,
+    quick: bool,
+    sample: int | None = None,
+    encoder: Encoder | None = None,
+) -> Corpus:
+    """Read the folders and extract the features of all questions, or of a sample of each table."""
     first = load_tables(train)
     second = load_tables(test) if test else {}
     sources = {}
@@ -218,14 +231,17 @@ def read(train: Path, test: Path | None, quick: bool) -> Corpus:
         print(f"reading {name}: {len(tested)} questions", file=sys.stderr, flush=True)
         table = _whole(parts)
         said = otherwise(table.texts, [table.language] * len(table))
+        if sample and sample < len(table):
+            drawn = np.sort(np.random.default_rng(0).permutation(len(table))[:sample])
+            table, tested, said = table.take(drawn), tested[drawn], [said[at] for at in drawn]
         sources[name] = Source(
             table,
-            design.batch(table.texts),
-            design.batch(said),
+            design.batch(table.texts, encoder),
+            design.batch(said, encoder),
             tested,
             clusters(table.texts, table.keys),
         )
-    return Corpus(sources, test is not None, quick)
+    return Corpus(sources, test is not None, quick, encoder)
 
 
 def _whole(parts: Sequence[Table]) -> Table:

@@ -18,12 +18,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from routing_bench.row import Row
-from tandem.classifier.features import Batch, Extractor, Terms
-from tandem.training.classifier.design import LIMIT, SPEC
+from tandem.classifier.encoder import Encoder
+from tandem.classifier.features import Batch
+from tandem.training.classifier.design import LIMIT, SPEC, extractor
 from tandem.training.classifier.duplicates import clusters
 from tandem.training.classifier.labelled import GENERATED, Labelled, as_recorded, labelled_texts
 from tandem.training.classifier.labels import KINDS, Kind, LabelHead, Rows, fit_kind
-from tandem.training.classifier.terms import terms
 
 mpl.use("Agg")
 
@@ -66,10 +66,10 @@ class Answer:
     confidence: float
 
 
-def left_out(folder: Path) -> dict[str, list[Answer]]:
+def left_out(folder: Path, encoder: Encoder | None = None) -> dict[str, list[Answer]]:
     """Return the answers of every family left out, by kind."""
     texts = labelled_texts(folder)
-    rows = _rows(texts)
+    rows = _rows(texts, encoder)
     near = clusters([text.text for text in texts], [str(at) for at in range(len(texts))])
     return {name: list(_families(kind, texts, rows, near)) for name, kind in KINDS.items()}
 
@@ -92,9 +92,8 @@ def learned_elsewhere(train: Path, test: Path) -> dict[str, list[Answer]]:
     return found
 
 
-def _rows(texts: Sequence[Labelled]) -> Rows:
-    extractor = Extractor(SPEC, Terms.of(terms(), SPEC.fold_digits))
-    batch: Batch = extractor.batch([text.text for text in texts])
+def _rows(texts: Sequence[Labelled], encoder: Encoder | None = None) -> Rows:
+    batch: Batch = extractor(encoder).batch([text.text for text in texts])
     return Rows.of(batch, SPEC.buckets, batch.dense.mean(0), batch.dense.std(0) + SCALE_FLOOR, LIMIT)
 
 

@@ -118,10 +118,10 @@ def flips(corpus: Corpus) -> list[Row]:
         found = learn(corpus.learning(name, learned, asked))
         asked = np.random.default_rng(0).permutation(asked)[:FLIP_QUESTIONS]
         texts = [corpus.source(name).table.texts[row] for row in asked]
-        before = _scores(found, texts)
+        before = _scores(corpus, found, texts)
         edge = np.quantile(before, 1 - SHARE)
         for kind in KINDS:
-            after = _scores(found, [perturbed(text, kind, at) for at, text in enumerate(texts)])
+            after = _scores(corpus, found, [perturbed(text, kind, at) for at, text in enumerate(texts)])
             turned[kind].append((before >= edge) != (after >= edge))
     if not any(turned.values()):
         raise RowMissing("no table to turn routes of")
@@ -130,8 +130,8 @@ def flips(corpus: Corpus) -> list[Row]:
     return [_share("route flips under perturbation", whole, 0.05), *rows]
 
 
-def _scores(found: Learned, texts: list[str]) -> NDArray[np.float32]:
-    return score(found.heads.predict(found.design.rows(design.batch(texts))), OWN_TRUST)
+def _scores(corpus: Corpus, found: Learned, texts: list[str]) -> NDArray[np.float32]:
+    return score(found.heads.predict(found.design.rows(corpus.batch(texts))), OWN_TRUST)
 
 
 def _share(name: str, turned: NDArray[np.bool_], bar: float | None) -> Row:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import gc
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from routing_bench.row import Row
 from tandem.classifier.artifact import load_artifact
 from tandem.classifier.conversation import Conversation
+from tandem.classifier.encoder import Encoder
+from tandem.classifier.features import Extractor
 from tandem.classifier.judge import Judge
 
 SIZES: Final = (50, 500, 4000)
 """Tokens; about four characters each in English, one and a half in Chinese."""
 ROUNDS: Final = 400
+ENCODED_ROUNDS: Final = 100
 LOADS: Final = 5
 _ENGLISH: Final = (
     "A company leases 12 machines at $340 a month each, and repairs cost 15% of the lease in the first year. "
@@ -54,16 +59,43 @@ def product(artifact: Path) -> list[Row]:
         _timed("artifact load, ms", loads, 200, 50),
         Row("artifact memory, MiB", memory, memory, memory, smaller=True, timed=True),
     ]
-    for tokens in SIZES:
-        for chinese in (False, True):
-            rows += _latency(judge, tokens, chinese)
-    return rows
+    return [*rows, *_latencies(judge, ROUNDS)]
 
 
-def _latency(judge: Judge, tokens: int, chinese: bool) -> list[Row]:
+def encoded(artifact: Path, encoder: Encoder) -> list[Row]:
+    """Return the latency of an artifact if it wanted an encoder; weights of 0 for its vector take as long."""
+    plain = load_artifact(artifact)
+    more = encoder.spec.dimensions
+
+    def longer(numbers: NDArray[np.float32], value: float) -> NDArray[np.float32]:
+        return np.concatenate((numbers, np.full((more, *numbers.shape[1:]), value, np.float32)))
+
+    weights = replace(
+        plain.weights,
+        dense=longer(plain.weights.dense, 0),
+        mean=longer(plain.weights.mean, 0),
+        scale=longer(plain.weights.scale, 1),
+        frequencies=longer(plain.weights.frequencies, 0),
+    )
+    header = plain.header.model_copy(update={"encoder": encoder.spec})
+    extractor = Extractor(header.features, plain.terms, encoder)
+    judge = Judge(replace(plain, header=header, weights=weights, extractor=extractor))
+    return _latencies(judge, ENCODED_ROUNDS)
+
+
+def _latencies(judge: Judge, rounds: int) -> list[Row]:
+    return [
+        row
+        for tokens in SIZES
+        for chinese in (False, True)
+        for row in _latency(judge, tokens, chinese, rounds)
+    ]
+
+
+def _latency(judge: Judge, tokens: int, chinese: bool, rounds: int) -> list[Row]:
     asked = [
         Conversation(text, "", len(text))
-        for text in (text_of(tokens, chinese, seed) for seed in range(ROUNDS))
+        for text in (text_of(tokens, chinese, seed) for seed in range(rounds))
     ]
     for conversation in asked[:20]:
         judge.judge(conversation)

@@ -6,7 +6,7 @@ every platform finds the same indices.
 
 from __future__ import annotations
 
-from tandem.classifier.features.extract import Batch, Extractor, Features
+from tandem.classifier.features.extract import VECTOR_NAME, Batch, Extractor, Features
 from tandem.classifier.features.lookup import HASH_BITS
 from tandem.classifier.features.spec import FeatureSpec, Group
 from tandem.classifier.features.surface import SURFACE_NAMES
@@ -15,6 +15,7 @@ from tandem.classifier.features.terms import Terms
 __all__ = [
     "HASH_BITS",
     "SURFACE_NAMES",
+    "VECTOR_NAME",
     "Batch",
     "Extractor",
     "FeatureSpec",

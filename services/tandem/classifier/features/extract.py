@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tandem.classifier.encoder import Encoder
 from tandem.classifier.features.hashed import Hashed, Indices, Values
 from tandem.classifier.features.lookup import Rows
 from tandem.classifier.features.scan import Scan, Tables
@@ -17,6 +18,7 @@ from tandem.classifier.features.surface import SURFACE_NAMES, surface
 from tandem.classifier.features.terms import Terms
 from tandem.classifier.sample import ends
 
+VECTOR_NAME: Final = "vector"
 _NONE: Final = np.empty(0, np.intp)
 
 
@@ -44,11 +46,12 @@ class Batch:
 
 
 class Extractor:
-    """Extracts what a spec says, and known terms; dense numbers stand in the order of `dense_names`."""
+    """Extracts what a spec says, known terms, and the vector of an encoder; dense numbers as in `dense_names`."""
 
-    def __init__(self, spec: FeatureSpec, terms: Terms | None = None) -> None:
+    def __init__(self, spec: FeatureSpec, terms: Terms | None = None, encoder: Encoder | None = None) -> None:
         self.spec = spec
         self._terms = terms
+        self._encoder = encoder
         self._hashed = Hashed(spec)
         self._tables = Tables.for_texts(spec.sample_characters + 3, spec.fold_digits)
 
@@ -56,12 +59,14 @@ class Extractor:
     def dense_names(self) -> tuple[str, ...]:
         """What each dense number is."""
         terms = tuple(f"terms of {name}" for name in self._terms.names) if self._terms else ()
-        return (*SURFACE_NAMES, *terms)
+        vector = range(self._encoder.spec.dimensions) if self._encoder else ()
+        return (*SURFACE_NAMES, *terms, *(f"{VECTOR_NAME} {number}" for number in vector))
 
-    def features(self, text: str, characters: int | None = None) -> Features:
+    def features(self, text: str, characters: int | None = None, *, encode: bool = True) -> Features:
         """Return the features of a text, in time bounded whatever its length.
 
-        `characters` is how long it is, when the text given is already a sample of a longer one.
+        `characters` is how long it is, when the text given is already a sample of a longer one. Without `encode` the
+        vector of the encoder is 0: for a text of which only the n-grams are looked at.
         """
         sample = ends(text, self.spec.sample_characters)
         scan = Scan(sample, self._tables)
@@ -72,6 +77,10 @@ class Extractor:
         terms = self._terms.found(scan) if self._terms else _NONE
         if self._terms:
             dense.append(self._terms.weigh(terms))
+        if self._encoder:
+            dense.append(
+                self._encoder.encode(text) if encode else np.zeros(self._encoder.spec.dimensions, np.float32)
+            )
         return Features(indices, values, np.concatenate(dense, dtype=np.float32, casting="unsafe"), terms)
 
     def batch(self, texts: Iterable[str]) -> Batch:

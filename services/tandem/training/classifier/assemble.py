@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tandem.classifier.features import SURFACE_NAMES
 from tandem.classifier.weights import Weights, in_bytes
-from tandem.training.classifier.design import AMPLITUDE, LIMIT, SPEC, TERM_SCALE, WAVES, Design
+from tandem.training.classifier.design import AMPLITUDE, LIMIT, SPEC, WAVES, Design, straight_scales
 from tandem.training.classifier.routing import Linear
 
 Floats = NDArray[np.float32]
@@ -40,9 +40,9 @@ class Columns:
 
 def columns_of(names: tuple[str, ...], heads: Linear, design: Design) -> Columns:
     """Return heads over the rows of a design as columns of the artifact."""
-    buckets, waves, terms = np.split(heads.weights, (SPEC.buckets, SPEC.buckets + WAVES))
+    buckets, waves, straight = np.split(heads.weights, (SPEC.buckets, SPEC.buckets + WAVES))
     dense = np.zeros((len(design.mean), len(names)), np.float32)
-    dense[len(SURFACE_NAMES) :] = terms * np.float32(TERM_SCALE)
+    dense[len(SURFACE_NAMES) :] = straight * straight_scales(len(design.mean))[:, None]
     return Columns(names, buckets, dense, waves * np.float32(AMPLITUDE), heads.bias)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tandem.classifier.encoder import Encoder
 from tandem.classifier.features import SURFACE_NAMES, Batch, Extractor, FeatureSpec, Group, Terms
 from tandem.training.classifier.terms import terms
 
@@ -29,6 +30,8 @@ LIMIT: Final = 3.0
 SEED: Final = 3
 TERM_SCALE: Final = 0.1
 """What a standardised count of known terms weighs: the lexicon is of tasks and domains, and says little of quality."""
+VECTOR_SCALE: Final = 0.05
+"""What a standardised number of an encoder weighs: its 384 together have length 1, as all n-grams of a text have."""
 _SHARE: Final = 7**-0.5
 SPEC: Final = FeatureSpec(
     (
@@ -65,7 +68,7 @@ class Design:
         )
 
     def rows(self, batch: Batch) -> sparse.csr_array:
-        """Return the rows of texts: buckets, waves, known terms; shape [texts, buckets + waves + terms]."""
+        """Return the rows of texts: buckets, waves, known terms, vector; shape [texts, all of those]."""
         count = len(batch.indptr) - 1
         grams = sparse.csr_array(
             (batch.values, batch.indices.astype(np.int32), batch.indptr.astype(np.int32)),
@@ -73,8 +76,8 @@ class Design:
         )
         standard = np.clip((batch.dense - self.mean) / self.scale, -LIMIT, LIMIT)
         waves = np.cos(standard @ self.frequencies + self.phases) * np.float32(AMPLITUDE)
-        terms = standard[:, len(SURFACE_NAMES) :] * np.float32(TERM_SCALE)
-        dense = sparse.csr_array(np.concatenate((waves, terms), axis=1))
+        straight = standard[:, len(SURFACE_NAMES) :] * straight_scales(standard.shape[1])
+        dense = sparse.csr_array(np.concatenate((waves, straight), axis=1))
         rows: sparse.csr_array = sparse.hstack((grams, dense), format="csr", dtype=np.float32)
         return rows
 
@@ -89,14 +92,21 @@ def known_terms() -> Terms:
     return Terms.of(terms(), SPEC.fold_digits)
 
 
-def extractor() -> Extractor:
+def straight_scales(dense: int) -> Floats:
+    """Return what a standardised dense number after the surface counts weighs; shape [dense - surface counts]."""
+    scales = np.full(dense - len(SURFACE_NAMES), VECTOR_SCALE, np.float32)
+    scales[: len(known_terms().names)] = TERM_SCALE
+    return scales
+
+
+def extractor(encoder: Encoder | None = None) -> Extractor:
     """Return what extracts the features that every head reads."""
-    return Extractor(SPEC, known_terms())
+    return Extractor(SPEC, known_terms(), encoder)
 
 
-def batch(texts: Sequence[str]) -> Batch:
+def batch(texts: Sequence[str], encoder: Encoder | None = None) -> Batch:
     """Return the features of texts."""
-    return extractor().batch(texts)
+    return extractor(encoder).batch(texts)
 
 
 def take(found: Batch, rows: NDArray[np.intp]) -> Batch:

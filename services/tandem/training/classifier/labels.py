@@ -21,6 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from tandem.classifier.features import SURFACE_NAMES, Batch
+from tandem.training.classifier.design import known_terms
 from tandem.training.classifier.labelled import DOMAINS, GENERATED, MEASURED_ONLY, TASKS, Labelled
 
 Floats = NDArray[np.float32]
@@ -30,6 +31,8 @@ GRAMS: Final = 8.0
 """Length of the n-grams of a text, against dense numbers of about 1."""
 TERMS: Final = 0.3
 """Factor of the standardised terms."""
+VECTOR: Final = 0.1
+"""Factor of the standardised numbers of an encoder."""
 LEAST_UNITS: Final = 6
 """Fewest families or templates that have an n-gram that counts."""
 FULL_CELL: Final = 150
@@ -191,6 +194,7 @@ def _fit(
 def _factors(kind: Kind, dense: int) -> Floats:
     factors = np.full(dense, TERMS, np.float32)
     factors[: len(SURFACE_NAMES)] = kind.surface
+    factors[len(SURFACE_NAMES) + len(known_terms().names) :] = VECTOR
     return factors
 
 

@@ -74,7 +74,7 @@ def lay(artifact: Artifact, conversations: Sequence[Conversation]) -> Laid:
         standard.append(weights.standardised(found[0]))
         factors = [np.float32(1)]
         if each.context and weight:
-            found.append(extractor.features(each.context))
+            found.append(extractor.features(each.context, encode=False))
             factors.append(weight)
         indices += [one.indices for one in found]
         values += [one.values * factor for one, factor in zip(found, factors, strict=True)]

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from tandem.classifier.encoder import Encoder
 from tandem.training.classifier import design
 from tandem.training.classifier.assemble import Columns
 from tandem.training.classifier.labelled import labelled_texts
@@ -25,16 +26,16 @@ class ShippedLabels:
     document: dict[str, Any]
 
 
-def shipped_labels(folder: Path, laid: design.Design) -> ShippedLabels:
+def shipped_labels(folder: Path, laid: design.Design, encoder: Encoder | None = None) -> ShippedLabels:
     """Fit the heads for task, domain and asker on the texts of a folder and on those made from templates.
 
     Raises:
         FileNotFoundError: the folder has no labelled texts.
     """
     texts = labelled_texts(folder)
-    heads = fit_labels(_rows([text.text for text in texts], laid), texts)
+    heads = fit_labels(_rows([text.text for text in texts], laid, encoder), texts)
     askers = [*texts, *generated_askers()]
-    asked = fit_professional(_rows([text.text for text in askers], laid), askers)
+    asked = fit_professional(_rows([text.text for text in askers], laid, encoder), askers)
     columns = [
         _columns(head, tuple(f"{name}.{label}" for label in head.labels)) for name, head in heads.items()
     ]
@@ -46,8 +47,8 @@ def shipped_labels(folder: Path, laid: design.Design) -> ShippedLabels:
     return ShippedLabels((*columns, _columns(asked, (PROFESSIONAL,))), document)
 
 
-def _rows(texts: list[str], laid: design.Design) -> Rows:
-    return Rows.of(design.batch(texts), design.SPEC.buckets, laid.mean, laid.scale, design.LIMIT)
+def _rows(texts: list[str], laid: design.Design, encoder: Encoder | None) -> Rows:
+    return Rows.of(design.batch(texts, encoder), design.SPEC.buckets, laid.mean, laid.scale, design.LIMIT)
 
 
 def _columns(head: LabelHead, names: tuple[str, ...]) -> Columns:

@@ -15,6 +15,7 @@ from scipy import sparse
 from scipy.stats import spearmanr
 
 from tandem.classifier.artifact import write_artifact
+from tandem.classifier.encoder import Encoder
 from tandem.classifier.header import Header
 from tandem.training.classifier import calibration, design
 from tandem.training.classifier.anchors import anchors
@@ -74,10 +75,10 @@ class Fitted:
     said: Targets
 
 
-def train(folder: Path, out: Path, say: Say) -> str:
+def train(folder: Path, out: Path, say: Say, encoder: Encoder | None = None) -> str:
     """Train on a folder of recorded answers, write the artifact and return its revision.
 
-    The same folder gives the same bytes on the same machine.
+    The same folder gives the same bytes on the same machine. An artifact that is trained with an encoder wants it.
 
     Raises:
         DataMissing: the folder holds no table.
@@ -86,13 +87,13 @@ def train(folder: Path, out: Path, say: Say) -> str:
     """
     tables = load_tables(folder)
     say(f"{sum(map(len, tables.values()))} questions of {', '.join(tables)}")
-    corpus = lay_out(tables)
+    corpus = lay_out(tables, encoder)
     say("learning how likely each tier is right")
     routed = fitted(corpus, corpus.pairs, corpus.targets)
     say("learning how hard questions are")
     hard = fitted(corpus, corpus.rated, corpus.hard[:, None])
     say("learning tasks, domains and askers")
-    labelled = shipped_labels(folder, corpus.design)
+    labelled = shipped_labels(folder, corpus.design, encoder)
     parts = [
         columns_of(ROUTED, routed.heads, corpus.design),
         columns_of(("difficulty",), hard.heads, corpus.design),
@@ -100,11 +101,13 @@ def train(folder: Path, out: Path, say: Say) -> str:
     ]
     document = describe(corpus, routed.said, hard.said[:, 0], parts)
     document |= {**labelled.document, "data": digests(folder, tables)}
+    if encoder:
+        document |= {"name": f"{NAME}-{encoder.spec.name}", "encoder": encoder.spec.model_dump()}
     header = Header.model_validate_json(json.dumps(document))
     return write_artifact(out, header, assemble(parts, corpus.design), design.known_terms())
 
 
-def lay_out(tables: Mapping[str, Table]) -> Corpus:
+def lay_out(tables: Mapping[str, Table], encoder: Encoder | None = None) -> Corpus:
     """Lay out the questions of all tables, and what is assumed; near-duplicates are in one fold.
 
     Tables have other models each, so a share that failed says how hard a question is among those of its table only:
@@ -115,7 +118,7 @@ def lay_out(tables: Mapping[str, Table]) -> Corpus:
     keys = [key for table in tables.values() for key in table.keys]
     keys += [f"assumed {at}" for at in range(len(assumed.texts))]
     languages = [table.language for table in tables.values() for _ in table.texts] + list(assumed.languages)
-    found = design.batch(texts)
+    found = design.batch(texts, encoder)
     laid = design.Design.of(found.dense)
     starts = dict(zip(tables, np.cumsum([0, *map(len, tables.values())]), strict=False))
     pairs, targets, outcomes = [], [], []
@@ -133,7 +136,7 @@ def lay_out(tables: Mapping[str, Table]) -> Corpus:
     return Corpus(
         laid,
         laid.rows(found),
-        laid.rows(design.batch(otherwise(texts, languages))),
+        laid.rows(design.batch(otherwise(texts, languages), encoder)),
         numbered(clusters(texts, keys), folds=FOLDS),
         answered,
         np.concatenate([*targets, assumed.outcomes]),
