@@ -6,15 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
 
 from tandem.classifier.artifact import load_artifact
 from tandem.classifier.errors import ArtifactUnusable
 from tandem.classifier.judge import Judge
+from tandem.followed_file import FollowedFile, refreshing
 from tandem.telemetry.logs import logger
-
-POLL_SECONDS: Final = 2.0
-"""Time between two looks at the file. It may be on a mounted volume, of whose changes no signal tells."""
 
 _log = logger("classifier")
 
@@ -28,22 +25,13 @@ class CurrentArtifact:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        # Noted before the file is read: what is written meanwhile is read again.
-        self._stamp = _stamp(file)
+        self._followed = FollowedFile(file)
         self.judge = self._read()
-
-    async def follow(self) -> None:
-        """Take over every change of the file; runs until it is cancelled."""
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            await self.refresh()
 
     async def refresh(self) -> None:
         """Read the file again if it has changed; if it is of no use, the artifact of before stays."""
-        stamp = _stamp(self._file)
-        if stamp == self._stamp:
+        if not self._followed.changed():
             return
-        self._stamp = stamp
         try:
             self.judge = await asyncio.to_thread(self._read)
         except ArtifactUnusable as error:
@@ -65,18 +53,5 @@ async def current_artifact(file: Path) -> AsyncIterator[CurrentArtifact]:
         ArtifactUnusable: the file does not hold an artifact.
     """
     current = CurrentArtifact(file)
-    follower = asyncio.create_task(current.follow())
-    try:
+    async with refreshing(current.refresh):
         yield current
-    finally:
-        follower.cancel()
-        await asyncio.wait([follower])
-
-
-def _stamp(file: Path) -> tuple[int, ...]:
-    """Return what changes when the file does; nothing if it is not there."""
-    try:
-        found = file.stat()
-    except OSError:
-        return ()
-    return (found.st_mtime_ns, found.st_ino, found.st_size)

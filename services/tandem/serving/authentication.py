@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from tandem.errors import UnknownApiKey
+from tandem.followed_file import FollowedFile, refreshing
 from tandem.serving.keys import Keys, digest, load_keys
 from tandem.telemetry.logs import logger
 from tandem.yaml_document import DocumentError, Problem
-
-POLL_SECONDS: Final = 2.0
-"""Time between two looks at the keys file. It may be a mounted secret, of whose changes no signal tells."""
 
 _log = logger("keys")
 
@@ -64,12 +62,8 @@ async def authentication(file: Path | None, environment: Keys | None) -> AsyncIt
         yield None if environment is None else Authenticator(environment)
         return
     source = KeysFile(file, environment or {})
-    follower = asyncio.create_task(source.follow())
-    try:
+    async with refreshing(source.refresh):
         yield source.authenticator
-    finally:
-        follower.cancel()
-        await asyncio.wait([follower])
 
 
 class KeysFile:
@@ -82,22 +76,13 @@ class KeysFile:
     def __init__(self, file: Path, environment: Keys) -> None:
         self._file = file
         self._environment = environment
-        # Noted before the file is read: what is written meanwhile is read again.
-        self._stamp = _stamp(file)
+        self._followed = FollowedFile(file)
         self.authenticator = Authenticator(self._read())
-
-    async def follow(self) -> None:
-        """Take over every change of the file; runs until it is cancelled."""
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            await self.refresh()
 
     async def refresh(self) -> None:
         """Read the file again if it has changed; if it is wrong, the keys of before go on to count."""
-        stamp = _stamp(self._file)
-        if stamp == self._stamp:
+        if not self._followed.changed():
             return
-        self._stamp = stamp
         try:
             self.authenticator.keys = await asyncio.to_thread(self._read)
         except DocumentError as error:
@@ -114,12 +99,3 @@ class KeysFile:
         tenants = len({entry.tenant for entry in document.keys})
         _log.info("keys read", file=str(self._file), keys=len(document.keys), tenants=tenants)
         return {**self._environment, **document.tenants}
-
-
-def _stamp(file: Path) -> tuple[int, ...]:
-    """Return what changes when the file does; nothing if it is not there."""
-    try:
-        found = file.stat()
-    except OSError:
-        return ()
-    return (found.st_mtime_ns, found.st_ino, found.st_size)

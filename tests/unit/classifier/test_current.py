@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tandem.classifier import current
+from tandem import followed_file
 from tandem.classifier.classify import ClassifierCore
 from tandem.classifier.current import CurrentArtifact, current_artifact
 from tandem.classifier.errors import ArtifactUnusable
@@ -87,7 +87,7 @@ async def test_requests_are_answered_while_another_artifact_is_read(file: Path) 
 
 
 async def test_the_file_is_looked_at_again_and_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(current, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(followed_file, "POLL_SECONDS", 0.001)
     artifacts.write(file)
     async with current_artifact(file) as source:
         wanted = artifacts.write(file, seed=1)
