@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from tandem.calibration.thresholds import (
     worth_writing,
 )
 from tandem.calibration.traffic import Scored, TrafficError, read_traffic
+from tests.fakes import artifacts
 from tests.fakes.services import FakeClassifier, signals
 
 SCORES = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=60)
@@ -184,11 +184,9 @@ def test_traffic_that_cannot_be_read(tmp_path: Path, line: Any, said: str) -> No
 
 
 def artifact(folder: Path, card: dict[str, Any]) -> Path:
-    """Write a file with the header of an artifact."""
-    envelope = {"digest": "", "header": json.dumps({"card": card})}
-    header = json.dumps({"__metadata__": {"tandem": json.dumps(envelope)}}).encode()
+    """Write an artifact with a model card."""
     file = folder / "a.safetensors"
-    file.write_bytes(struct.pack("<Q", len(header)) + header)
+    artifacts.write(file, card=card)
     return file
 
 

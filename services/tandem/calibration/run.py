@@ -26,11 +26,10 @@ from tandem.calibration.thresholds import (
 )
 from tandem.calibration.traffic import Scored, TrafficError, read_traffic
 from tandem.catalogue import Catalogue
+from tandem.classifier.settings import DEFAULT_ARTIFACT
 from tandem.ledger.errors import LedgerUnusable
 from tandem.orchestrator.routing_policy import Routing
 
-ARTIFACT: Final = Path(__file__).parents[1] / "classifier" / "artifacts" / "default.safetensors"
-"""The artifact that is shipped."""
 EXPECTED_PROMPT_TOKENS: Final = 256
 EXPECTED_OUTPUT_TOKENS: Final = 256
 """Where neither the traffic nor a ledger nor the operator says more."""
@@ -137,7 +136,7 @@ def _traffic(source: Source, routing: Routing) -> tuple[list[Scored], dict[str, 
     elif source.ledger:
         requests, tokens = _from_ledger(source.ledger, source.since, routing)
     else:
-        requests = sample_of(ARTIFACT)
+        requests = sample_of(DEFAULT_ARTIFACT)
     if len(requests) < ENOUGH:
         raise TrafficError(
             f"{source} has {len(requests)} requests that do; {ENOUGH} are needed, better 1,000"

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from tandem.calibration.traffic import Scored
+from tandem.classifier.artifact import load_artifact
+from tandem.classifier.errors import ArtifactUnusable
 
 QUANTILES: Final = 101
 """From the lowest score to the highest, one for each percent."""
 REQUESTS: Final = 1000
 """Requests that stand for a sample whose size is not known."""
-_LONGEST_HEADER: Final = 16 * 2**20
 
 
 class NoSample(Exception):
@@ -25,14 +24,14 @@ class NoSample(Exception):
 def sample_of(artifact: Path) -> list[Scored]:
     """Return requests that are spread like the calibration sample of an artifact.
 
-    The header of the safetensors file has the model card, and that `score_quantiles`: for `all`, and for each language,
-    the 101 quantiles of the probability that R1 suffices on the training mix.
+    Its model card has `score_quantiles`: for `all`, and for each language, the 101 quantiles of the probability that R1
+    suffices on the training mix.
 
     Raises:
         NoSample: there is no artifact, or it has no such quantiles.
     """
     try:
-        quantiles = _card(artifact)["score_quantiles"]
+        quantiles: Any = load_artifact(artifact).header.card["score_quantiles"]
         languages = {name: list(values) for name, values in quantiles.items() if name != "all"}
         groups: dict[str | None, list[float]] = {**(languages or {None: list(quantiles["all"])})}
         return [
@@ -40,22 +39,11 @@ def sample_of(artifact: Path) -> list[Scored]:
             for language, values in groups.items()
             for score in _spread(values, REQUESTS // len(groups))
         ]
-    except (OSError, AttributeError, KeyError, TypeError, ValueError, struct.error) as error:
+    except (ArtifactUnusable, AttributeError, KeyError, TypeError, ValueError) as error:
         raise NoSample(
             f"{artifact} has no calibration sample ({error!r:.80}); give traffic of your own: --traffic FILE with "
             'a JSON object a line such as {"text": "…"}, or --from-ledger'
         ) from None
-
-
-def _card(artifact: Path) -> dict[str, Any]:
-    with artifact.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        if length > _LONGEST_HEADER:
-            raise ValueError("it is no safetensors file")
-        metadata = json.loads(file.read(length))["__metadata__"]
-    envelope = json.loads(metadata["tandem"])
-    card: dict[str, Any] = json.loads(envelope["header"])["card"]
-    return card
 
 
 def _spread(values: list[float], count: int) -> list[float]:
