@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tandem.calibration.intervals import mean_interval, quantile_interval, share_interval
 from tandem.calibration.traffic import Scored
+from tandem.orchestrator.routing_policy import slices_of
 
 Array = NDArray[np.float64]
 
@@ -134,11 +135,7 @@ def effect(requests: Sequence[Scored], costs: Costs, overall: Cut, slices: Seque
         [
             each.r1_suffices
             < next(
-                (
-                    known[key]
-                    for key in ((each.language, each.domain), (None, each.domain), (each.language, None))
-                    if key != (None, None) and key in known
-                ),
+                (known[key] for key in slices_of(each.language, each.domain) if key in known),
                 overall.threshold.value,
             )
             for each in requests

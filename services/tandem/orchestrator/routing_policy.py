@@ -65,13 +65,18 @@ class Routing(Section):
         """Return the configured threshold for what was found."""
         if not self._by_slice:
             return self.threshold
-        language, domain = decided_language(signals), decided_domain(signals)
-        found = [self._by_slice.get(key) for key in ((language, domain), (None, domain), (language, None))]
-        return next((threshold for threshold in found if threshold is not None), self.threshold)
+        found = slices_of(decided_language(signals), decided_domain(signals))
+        return next((self._by_slice[key] for key in found if key in self._by_slice), self.threshold)
 
     @cached_property
     def _by_slice(self) -> dict[tuple[str | None, str | None], float]:
         return {(row.language, row.domain): row.threshold for row in self.thresholds}
+
+
+def slices_of(language: str | None, domain: str | None) -> list[tuple[str | None, str | None]]:
+    """Return the slices that a request is in, in the order in which their thresholds count; None: undecided."""
+    keys = ((language, domain), (None, domain), (language, None))
+    return [key for key in keys if key != (None, None)]
 
 
 def decided_language(signals: types_pb2.Signals) -> str | None:

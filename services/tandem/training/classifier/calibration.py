@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
+from tandem.calibration.sample import QUANTILES
+
 POINTS: Final = 24
 """Most points of a map."""
 NEARBY: Final = 400
@@ -73,3 +75,9 @@ def nearby(said: Numbers, hit: Numbers, at: tuple[float, ...]) -> tuple[float, .
     half = max(1, min(NEARBY, len(ranked)) // 2)
     middles = np.searchsorted(ranked, at)
     return tuple(float(hits[max(0, middle - half) : middle + half].mean()) for middle in middles)
+
+
+def quantiles(claimed: Numbers) -> list[float]:
+    """Return what `tandem calibrate` needs of the probabilities that R1 suffices, where it has no traffic."""
+    found: list[float] = np.quantile(claimed, np.linspace(0, 1, QUANTILES)).round(4).tolist()
+    return found

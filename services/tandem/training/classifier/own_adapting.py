@@ -12,7 +12,7 @@ import numpy as np
 from tandem.classifier.artifact import Artifact
 from tandem.classifier.header import Header
 from tandem.classifier.weights import Weights, in_bytes
-from tandem.training.classifier.calibration import RISE, Curve, nearby
+from tandem.training.classifier.calibration import RISE, Curve, nearby, quantiles
 from tandem.training.classifier.own_model import Correction, correct, unchanged
 from tandem.training.classifier.own_rows import SMALL, Laid, Line, Numbers, Places, bucket_weights
 
@@ -23,8 +23,6 @@ HALF_TRUST: Final = 50
 seldom, and noise would decide the order."""
 LEAST_BOTH: Final = 30
 """Requests with a verdict on both tiers that the reading of the gain is learned from."""
-QUANTILES: Final = 101
-"""That a calibration sample is told by, from the least score to the largest."""
 POINTS: Final = 25
 """Of a reading."""
 SIGHT: Final = 4.0
@@ -146,9 +144,7 @@ def _quantiles(adapted: Adapted) -> dict[str, Any]:
     """Return the calibration sample of the model card, of one's own requests; none where R1's reading stays."""
     if not adapted.suffices:
         return {}
-    claimed = adapted.suffices.read(adapted.own_scores)
-    found = np.quantile(claimed, np.linspace(0, 1, QUANTILES))
-    return {"score_quantiles": {"all": [round(float(each), 4) for each in found]}}
+    return {"score_quantiles": {"all": quantiles(adapted.suffices.read(adapted.own_scores))}}
 
 
 def _corrected(prior: Line, own: Own, right: Numbers) -> tuple[Correction, Numbers]:

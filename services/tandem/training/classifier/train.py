@@ -35,8 +35,6 @@ CONTEXT_WEIGHT: Final = 0.3
 MIDDLE: Final = 5.0
 NEAR: Final = 2.5
 """How far a complexity may be off and still count as right."""
-SCORE_QUANTILES: Final = 101
-"""From the lowest score to the highest, one for each percent."""
 LABELLED: Final = "labels_task_domain_lang.parquet"
 ROUTED: Final = ("r1_right", "pro_right")
 
@@ -220,8 +218,7 @@ def describe(
 def spread(claimed: NDArray[np.floating], languages: NDArray[np.str_]) -> dict[str, list[float]]:
     """Return what `tandem calibrate` needs without traffic: the quantiles of r1_suffices, of all and by language."""
     groups = {"all": claimed} | {str(name): claimed[languages == name] for name in np.unique(languages)}
-    places = np.linspace(0, 1, SCORE_QUANTILES)
-    return {name: np.quantile(scores, places).round(4).tolist() for name, scores in groups.items()}
+    return {name: calibration.quantiles(scores) for name, scores in groups.items()}
 
 
 def _head(
