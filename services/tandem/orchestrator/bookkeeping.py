@@ -19,6 +19,7 @@ from tandem.clock import now
 from tandem.errors import BackendUnavailable, Draining, TandemError
 from tandem.ledger.entry import Entry, Ledger
 from tandem.orchestrator.budgets import Budgets, Verdict
+from tandem.orchestrator.record import add_up, price
 from tandem.protocols import Inference
 from tandem.v1 import inference_pb2, types_pb2
 
@@ -108,7 +109,7 @@ class Bookkeeper:
                     )
                 )
         finally:
-            _add_up(answer)
+            add_up(answer)
             self._write(replace(ended, answer=answer))
 
     async def _settle_attempt(self, attempt: types_pb2.Attempt, call: Call) -> None:
@@ -121,10 +122,7 @@ class Bookkeeper:
             attempt.usage.input_tokens = max(attempt.usage.input_tokens, response.usage.input_tokens)
             attempt.usage.output_tokens = max(attempt.usage.output_tokens, response.usage.output_tokens)
             attempt.usage_settled = response.settled
-            price = self._catalogue.tier(attempt.target.tier).price
-            attempt.cost_nano_usd = price.cost_nano_usd(
-                attempt.usage.input_tokens, attempt.usage.output_tokens
-            )
+            price(attempt, self._catalogue)
 
     async def _ask(
         self, tier: str, request: inference_pb2.SettleUsageRequest, patient: Call
@@ -158,10 +156,3 @@ class Bookkeeper:
                 messages=ended.messages if self._keep_prompts else (),
             )
         )
-
-
-def _add_up(answer: types_pb2.Answer) -> None:
-    """Set the totals to the sums over all attempts."""
-    answer.usage.input_tokens = sum(attempt.usage.input_tokens for attempt in answer.attempts)
-    answer.usage.output_tokens = sum(attempt.usage.output_tokens for attempt in answer.attempts)
-    answer.cost_nano_usd = sum(attempt.cost_nano_usd for attempt in answer.attempts)

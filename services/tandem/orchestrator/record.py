@@ -47,6 +47,19 @@ def outcome_of(error: BaseException) -> types_pb2.AttemptOutcome.ValueType:
     return types_pb2.ATTEMPT_OUTCOME_FAILED
 
 
+def price(attempt: types_pb2.Attempt, catalogue: Catalogue) -> None:
+    """Book what the tokens of an attempt cost."""
+    prices = catalogue.tier(attempt.target.tier).price
+    attempt.cost_nano_usd = prices.cost_nano_usd(attempt.usage.input_tokens, attempt.usage.output_tokens)
+
+
+def add_up(answer: types_pb2.Answer) -> None:
+    """Set the totals of an answer to the sums over all its attempts."""
+    answer.usage.input_tokens = sum(attempt.usage.input_tokens for attempt in answer.attempts)
+    answer.usage.output_tokens = sum(attempt.usage.output_tokens for attempt in answer.attempts)
+    answer.cost_nano_usd = sum(attempt.cost_nano_usd for attempt in answer.attempts)
+
+
 @dataclass(slots=True)
 class Record:
     """The books of one request."""
@@ -106,12 +119,7 @@ class Record:
 
     def _close(self, attempt: types_pb2.Attempt) -> None:
         attempt.duration_ms = self.call.elapsed_ms() - attempt.started_ms
-        self.price(attempt)
-
-    def price(self, attempt: types_pb2.Attempt) -> None:
-        """Book what the tokens of an attempt cost."""
-        price = self.catalogue.tier(attempt.target.tier).price
-        attempt.cost_nano_usd = price.cost_nano_usd(attempt.usage.input_tokens, attempt.usage.output_tokens)
+        price(attempt, self.catalogue)
 
     def degrade(
         self,

@@ -14,7 +14,7 @@ from tandem.orchestrator.attempts import Attempts, Backends, Question, Result, d
 from tandem.orchestrator.budgets import Verdict
 from tandem.orchestrator.planning import Planned, Planner
 from tandem.orchestrator.policy import Policy
-from tandem.orchestrator.record import Record
+from tandem.orchestrator.record import Record, add_up
 from tandem.orchestrator.steering import Counted
 from tandem.orchestrator.vote import Vote
 from tandem.protocols import Classifier, Fusion, Inference
@@ -121,11 +121,6 @@ class Work:
             reasoning=result.reasoning,
             finish_reason=result.finish_reason,
             answered_by=result.attempt.target,
-            usage=types_pb2.Usage(
-                input_tokens=sum(a.usage.input_tokens for a in attempts),
-                output_tokens=sum(a.usage.output_tokens for a in attempts),
-            ),
-            cost_nano_usd=sum(a.cost_nano_usd for a in attempts),
             signals=self.signals,
             plan=self.planned.plan if self.planned else None,
             attempts=attempts,
@@ -133,6 +128,7 @@ class Work:
             fusion=self._fusion,
             duration_ms=self.call.elapsed_ms(),
         )
+        add_up(answer)
         if result.attempt.HasField("confidence"):
             answer.confidence = result.attempt.confidence
         first = [a.started_ms + a.ttft_ms for a in attempts if a.HasField("ttft_ms")]
