@@ -10,6 +10,8 @@ MAKEFLAGS += --no-builtin-rules
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# What the install compiles.
+COMPILED := services/tandem/classifier/features/reading.pyx
 # The first of these that runs; set it to choose another: make install PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$p" && break; done)
@@ -132,11 +134,11 @@ lock: $(INSTALLED) ## Resolve both lock files anew, keeping versions where they 
 
 .PHONY: clean
 clean: ## Remove .venv and every tool's cache in this checkout; the cache folder with the weights stays.
-	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(COMPILED:.pyx=.*.so) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find services tests tools deploy -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --no-deps: the lock is complete. --no-build-isolation: what builds the editable install is in the lock too.
-$(INSTALLED): requirements.lock pyproject.toml | $(VENV)/pyvenv.cfg
+$(INSTALLED): requirements.lock pyproject.toml hatch_build.py $(COMPILED) | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $@

@@ -6,8 +6,10 @@ Also a batch that differs from single texts, and text that raises or takes long.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections import Counter
+from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +19,8 @@ from hypothesis import strategies as st
 
 from tandem.classifier.features import SURFACE_NAMES, Extractor, FeatureSpec, Group, Terms
 from tandem.classifier.features.alphabet import CLASS_OF, CODE_OF, Class
-from tandem.classifier.features.scan import Scan, Tables
+from tandem.classifier.features.reading import Reader
+from tandem.classifier.features.spec import Kind
 
 MASK = (1 << 64) - 1
 BASE = 0xD1B54A32D192ED03
@@ -46,36 +49,64 @@ def sequence(words: list[str]) -> int:
     return total
 
 
-def scan(text: str) -> Scan:
-    return Scan(text, Tables.for_texts(1000, fold_digits=False))
+def found(text: str, kind: Kind, size: int) -> list[int]:
+    """Return the upper 24 bits of the hashes that are counted."""
+    indices: list[int] = Extractor(FeatureSpec((Group(kind, size, 24),))).features(text).indices.tolist()
+    return indices
+
+
+def buckets(hashes: Iterable[int]) -> list[int]:
+    return sorted({value >> 40 for value in hashes})
 
 
 def test_words_are_runs_of_letters_and_digits_and_single_ideographs() -> None:
     words = ["prove", "x1", "证", "明", "it", "s", "ελ"]
-    found = scan("Prove  x1:证明, it's\n\n ΕΛ!")
-    assert [int(value) for value in found.hashes] == [polynomial(word) for word in words]
-    assert [int(value) for value in found.words(2)] == [sequence([*pair]) for pair in pairwise(words)]
+    text = "Prove  x1:证明, it's\n\n ΕΛ!"
+    assert found(text, "words", 1) == buckets(map(polynomial, words))
+    assert found(text, "words", 2) == buckets(sequence([*pair]) for pair in pairwise(words))
+    assert found(text, "words", 4) == buckets(sequence(words[at : at + 4]) for at in range(4))
+    assert Reader(FeatureSpec(())).sequence("Prove  x1:证") == (3, sequence(words[:3]))
 
 
 def test_ideographs_are_taken_together_across_punctuation_but_not_across_words() -> None:
-    found = [int(value) for value in scan("下列，哪项 of 正确").ideographs(3)]
-    assert found == [sequence(["下", "列", "哪"]), sequence(["列", "哪", "项"])]
+    expected = [["下", "列", "哪"], ["列", "哪", "项"]]
+    assert found("下列，哪项 of 正确", "ideographs", 3) == buckets(map(sequence, expected))
 
 
 def test_windows_of_characters_have_no_ideographs_and_blanks_once() -> None:
     plain = " solve  \t x² now ".replace("  \t ", " ")
     expected = [polynomial(plain[at : at + 4]) for at in range(len(plain) - 3)]
-    assert [int(value) for value in scan("Solve  \t x² now").characters(4)] == expected
+    assert found("Solve  \t x² now", "characters", 4) == buckets(expected)
     mixed = " ab证 cd "
     whole = [mixed[at : at + 3] for at in range(len(mixed) - 2)]
-    assert [int(value) for value in scan("ab证 cd").characters(3)] == [
+    assert found("ab证 cd", "characters", 3) == buckets(
         polynomial(window) for window in whole if "证" not in window
-    ]
+    )
 
 
 def test_full_width_and_capital_letters_are_the_same_as_plain_ones() -> None:
-    assert scan("ＡＢ１２？").codes.tolist() == scan("ab12?").codes.tolist()
+    assert found("ＡＢ１２？", "characters", 3) == found("ab12?", "characters", 3)
     assert CLASS_OF[ord("？")] == CLASS_OF[ord("?")] == Class.QUESTION
+
+
+@given(st.text(st.sampled_from("ab1 证\n."), max_size=400))
+def test_an_n_gram_counts_as_often_as_it_is_there(text: str) -> None:
+    """What is sorted by insertion, and what by digits, is counted alike."""
+    features = Extractor(FeatureSpec((Group("characters", 2, 24),))).features(text)
+    plain = re.sub(r"\s+", " ", f" {text} ")
+    counts = Counter(
+        polynomial(plain[at : at + 2]) >> 40 for at in range(len(plain) - 1) if "证" not in plain[at : at + 2]
+    )
+    whole = {bucket: round(1024 * (1 + math.log(count))) for bucket, count in counts.items()}
+    length = math.sqrt(sum(value * value for value in whole.values()))
+    assert features.indices.tolist() == sorted(whole)
+    assert features.values.tolist() == pytest.approx([whole[bucket] / length for bucket in sorted(whole)])
+
+
+@pytest.mark.parametrize("characters", [FeatureSpec(()).sample_characters + 2, 10**6])
+def test_a_text_longer_than_the_sample_is_refused(characters: int) -> None:
+    with pytest.raises(ValueError, match="at most 6001 characters"):
+        Reader(FeatureSpec(())).read("x" * characters, characters)
 
 
 def test_digits_are_folded_where_the_spec_says_so() -> None:
@@ -167,7 +198,8 @@ def test_the_end_of_a_long_text_is_read() -> None:
 
 
 def test_code_points_past_the_tables_are_harmless() -> None:
-    assert scan("\U0010ffff\U0003ffff").codes.tolist()[1:3] == [int(CODE_OF[-1])] * 2
+    last = chr(len(CODE_OF) - 1)
+    assert found("\U0010ffff\U0003ffff", "characters", 2) == found(last + last, "characters", 2)
 
 
 @pytest.mark.parametrize("group", [("words", 5, 8), ("characters", 7, 8), ("words", 1, 25), ("words", 0, 8)])

@@ -10,16 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tandem.classifier.encoder import Encoder
-from tandem.classifier.features.hashed import Hashed, Indices, Values
-from tandem.classifier.features.lookup import Rows
-from tandem.classifier.features.scan import Scan, Tables
-from tandem.classifier.features.spec import FeatureSpec
-from tandem.classifier.features.surface import SURFACE_NAMES, surface
+from tandem.classifier.features.reading import Reader
+from tandem.classifier.features.spec import FeatureSpec, Indices, Rows, Values
+from tandem.classifier.features.surface import SURFACE_NAMES
 from tandem.classifier.features.terms import Terms
 from tandem.classifier.sample import ends
 
 VECTOR_NAME: Final = "vector"
-_NONE: Final = np.empty(0, np.intp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +49,7 @@ class Extractor:
         self.spec = spec
         self._terms = terms
         self._encoder = encoder
-        self._hashed = Hashed(spec)
-        self._tables = Tables.for_texts(spec.sample_characters + 3, spec.fold_digits)
+        self._reader = Reader(spec, terms.keys, terms.weights) if terms else Reader(spec)
 
     @property
     def dense_names(self) -> tuple[str, ...]:
@@ -69,19 +65,15 @@ class Extractor:
         vector of the encoder is 0: for a text of which only the n-grams are looked at.
         """
         sample = ends(text, self.spec.sample_characters)
-        scan = Scan(sample, self._tables)
-        indices, values = self._hashed.buckets(scan)
-        dense: list[NDArray[np.floating]] = [
-            surface(sample, len(text) if characters is None else characters, scan)
-        ]
-        terms = self._terms.found(scan) if self._terms else _NONE
-        if self._terms:
-            dense.append(self._terms.weigh(terms))
+        indices, values, dense, terms = self._reader.read(
+            sample, len(text) if characters is None else characters
+        )
         if self._encoder:
-            dense.append(
+            vector = (
                 self._encoder.encode(text) if encode else np.zeros(self._encoder.spec.dimensions, np.float32)
             )
-        return Features(indices, values, np.concatenate(dense, dtype=np.float32, casting="unsafe"), terms)
+            dense = np.concatenate((dense, vector), dtype=np.float32)
+        return Features(indices, values, dense, terms)
 
     def batch(self, texts: Iterable[str]) -> Batch:
         """Return the features of texts, row by row what `features` returns."""

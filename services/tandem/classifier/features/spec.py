@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 Kind = Literal["words", "ideographs", "characters"]
+Hashes = NDArray[np.uint64]
+Indices = NDArray[np.uint32]
+"""Buckets, each once and in order."""
+Values = NDArray[np.float32]
+Rows = NDArray[np.uint32]
+"""Rows of the table of known terms, each once and in order."""
 
 LONGEST_WORDS: Final = 4
 LONGEST_CHARACTERS: Final = 6
