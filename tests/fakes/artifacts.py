@@ -10,11 +10,12 @@ from typing import Any, Final
 import numpy as np
 
 from tandem.classifier.artifact import load_artifact, write_artifact
-from tandem.classifier.features import Extractor, FeatureSpec, Group, Terms
+from tandem.classifier.features import Extractor, Features, FeatureSpec, Group, Terms
 from tandem.classifier.header import Header
 from tandem.classifier.judge import Judge
 from tandem.classifier.lexicon import headings
-from tandem.classifier.weights import Weights, in_bytes
+from tandem.classifier.summing import Sums
+from tandem.classifier.weights import Floats, Weights, in_bytes
 
 SPEC: Final = FeatureSpec(
     (
@@ -127,3 +128,9 @@ def judge(folder: Path) -> Judge:
     """Return a judge by the artifact, which is written into a folder."""
     write(folder / "by-hand.safetensors")
     return Judge(load_artifact(folder / "by-hand.safetensors"))
+
+
+def score(weights: Weights, features: Features) -> Floats:
+    """Return the sum of every column; shape [columns]."""
+    sums = Sums(weights)
+    return sums.ngrams(features.indices, features.values) + sums.form(features.dense)[0]

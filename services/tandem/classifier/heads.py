@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tandem.classifier.header import ChoiceHead, DoubtHead, Header, ScoreHead
-from tandem.classifier.weights import Columns
+from tandem.classifier.weights import Floats
 from tandem.v1 import types_pb2
 
 DIGITS: Final = 4
@@ -28,7 +28,7 @@ class Heads:
         self._domain = _Choice(header.domain, "domain", header.columns)
         self._professional = _Doubt(header.professional, header.columns.index("professional"))
 
-    def read(self, columns: Columns) -> types_pb2.Signals:
+    def read(self, columns: Floats) -> types_pb2.Signals:
         """Return the signals that are learned: scores, task, domain and professional."""
         sums: list[float] = columns.tolist()
         # Filling in what is there takes a third of the time of making parts and copying them in.

@@ -8,6 +8,7 @@ from tandem.classifier.artifact import Artifact
 from tandem.classifier.conversation import Conversation
 from tandem.classifier.heads import Heads
 from tandem.classifier.reasons import Reasons
+from tandem.classifier.summing import Sums
 from tandem.v1 import types_pb2
 
 
@@ -16,7 +17,7 @@ class Judge:
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact
-        self._weights = artifact.weights
+        self._sums = Sums(artifact.weights)
         self._heads = Heads(artifact.header)
         self._reasons = Reasons(artifact)
         self._context_weight = np.float32(artifact.header.context_weight)
@@ -26,16 +27,14 @@ class Judge:
 
         The context speaks through its n-grams alone: how long it is says nothing about what is asked.
         """
-        weights, extractor = self._weights, self.artifact.extractor
+        sums, extractor = self._sums, self.artifact.extractor
         features = extractor.features(conversation.question, conversation.characters)
-        ngrams = weights.ngrams(features)
+        ngrams = sums.ngrams(features.indices, features.values)
         if conversation.context and self._context_weight:
-            ngrams += self._context_weight * weights.ngrams(
-                extractor.features(conversation.context, encode=False)
-            )
-        standard = weights.standardised(features)
-        angles = weights.angles(standard)
-        signals = self._heads.read(ngrams + standard @ weights.dense + weights.form(angles) + weights.bias)
+            context = extractor.features(conversation.context, encode=False)
+            ngrams += self._context_weight * sums.ngrams(context.indices, context.values)
+        form, standard, angles = sums.form(features.dense)
+        signals = self._heads.read(ngrams + form)
         signals.reasons.extend(self._reasons.tell(features, standard, angles, ngrams))
         signals.artifact_revision = self.artifact.revision
         return signals

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from tandem.classifier.artifact import Artifact
 from tandem.classifier.features import HASH_BITS, VECTOR_NAME, Features, Terms
-from tandem.classifier.weights import Columns
+from tandem.classifier.summing import Parts
+from tandem.classifier.weights import Floats
 
 MOST: Final = 5
 """Reasons that are told."""
@@ -91,7 +92,6 @@ _FORMS: Final = {
 _ALWAYS: Final = 2
 _WORDING: Final = "the wording as a whole"
 _TEXTS: Final = (*_FORMS, *HEADINGS.values(), _WORDING, "")
-_HALF: Final = np.float32(0.5)
 _REST: Final = len(_TEXTS) - 1
 """What nobody can name; it is not told."""
 _WORDING_AT: Final = _TEXTS.index(_WORDING)
@@ -104,40 +104,28 @@ class Reasons:
 
     def __init__(self, artifact: Artifact) -> None:
         header = artifact.header
-        self._weights = artifact.weights
-        self._mix = np.zeros(len(header.columns), np.float32)
+        mix = np.zeros(len(header.columns), np.float32)
         for name, weight in header.complexity.mix.items():
-            self._mix[header.columns.index(name)] = weight
+            mix[header.columns.index(name)] = weight
         if header.complexity.value[-1] < header.complexity.value[0]:
-            self._mix = -self._mix
-        self._dense = artifact.weights.dense @ self._mix
-        self._waves = artifact.weights.waves @ self._mix
-        names = artifact.extractor.dense_names
-        reasons = np.array([_reason(name) for name in names])
-        self._told_if_present = reasons >= _ALWAYS
-        self._sum_up = (np.arange(len(_TEXTS))[:, None] == reasons).astype(np.float32)
-        self._terms = _Terms(artifact, self._mix * artifact.weights.columns)
+            mix = -mix
+        self._parts = Parts(
+            artifact.weights,
+            mix,
+            [_reason(name) for name in artifact.extractor.dense_names],
+            _ALWAYS,
+            _terms(artifact, mix * artifact.weights.columns),
+            _WORDING_AT,
+            len(_TEXTS),
+        )
 
-    def tell(
-        self, features: Features, standard: NDArray[np.float32], angles: NDArray[np.float32], ngrams: Columns
-    ) -> list[str]:
+    def tell(self, features: Features, standard: Floats, angles: Floats, ngrams: Floats) -> list[str]:
         """Return the strongest reasons, strongest first.
 
         `standard` are the dense numbers as the weights take them, `angles` where they stand on the waves, `ngrams` is
-        what the n-grams add to every column. What a dense number adds through the waves is its part in the way from an
-        average text to this one, by the slope in the middle (integrated gradients in one step: Sundararajan et al.,
-        "Axiomatic attribution for deep networks", 2017).
+        what the n-grams add to every column.
         """
-        slope = np.sin(angles * _HALF + self._weights.phases) * self._waves
-        said = standard * (self._dense - self._weights.frequencies @ slope)
-        said[(features.dense == 0) & self._told_if_present] = 0
-        sums: list[float] = (self._sum_up @ said).tolist()
-        sums[_WORDING_AT] += float(ngrams @ self._mix)
-        if len(features.terms) and len(features.indices):
-            for reason, added in self._terms.points(features):
-                sums[reason] += added
-                sums[_WORDING_AT] -= added
-        return _told(sums[:_REST])
+        return _told(self._parts.of(features, standard, angles, ngrams)[:_REST])
 
 
 def _told(sums: Sequence[float]) -> list[str]:
@@ -158,32 +146,19 @@ def _reason(name: str) -> int:
     return next((at for at, names in enumerate(_FORMS.values()) if counted in names), _REST)
 
 
-class _Terms:
-    """Finds what known terms add as words, pairs and ideographs."""
-
-    def __init__(self, artifact: Artifact, columns: Columns) -> None:
-        keys = artifact.terms.keys if artifact.terms else np.empty(0, np.uint64)
-        spec = artifact.header.features
-        buckets = [
-            (keys >> np.uint64(HASH_BITS - group.bits)) + np.uint64(offset)
-            for group, offset in zip(spec.groups, spec.offsets[:-1], strict=True)
-            if group.kind != "characters"
-        ]
-        self._buckets = np.array(buckets, np.uint32).reshape(len(buckets), len(keys)).T
-        weights = artifact.weights
-        # What a bucket adds for each unit of its value does not depend on the text.
-        self._weights = (weights.buckets[self._buckets] @ columns) * weights.rows[self._buckets]
-        self._headings = _headings(artifact.terms)
-
-    def points(self, features: Features) -> list[tuple[int, float]]:
-        """Return the reason of every term of the text, and what its buckets add."""
-        buckets = self._buckets[features.terms]
-        at = features.indices.searchsorted(buckets)
-        values = features.values.take(at, mode="clip")
-        values *= features.indices.take(at, mode="clip") == buckets
-        added = (values * self._weights[features.terms]).sum(axis=1)
-        reasons = [self._headings[row] for row in features.terms.tolist()]
-        return list(zip(reasons, added.tolist(), strict=True))
+def _terms(artifact: Artifact, columns: Floats) -> tuple[NDArray[np.uint32], Floats, list[int]]:
+    """Return the buckets of known terms as words, pairs and ideographs, what a unit in each adds, and their reasons."""
+    keys = artifact.terms.keys if artifact.terms else np.empty(0, np.uint64)
+    spec = artifact.header.features
+    drawn = [
+        (keys >> np.uint64(HASH_BITS - group.bits)) + np.uint64(offset)
+        for group, offset in zip(spec.groups, spec.offsets[:-1], strict=True)
+        if group.kind != "characters"
+    ]
+    buckets = np.array(drawn, np.uint32).reshape(len(drawn), len(keys)).T
+    weights = artifact.weights
+    added = (weights.buckets[buckets] @ columns) * weights.rows[buckets]
+    return buckets, added, _headings(artifact.terms)
 
 
 def _headings(terms: Terms | None) -> list[int]:

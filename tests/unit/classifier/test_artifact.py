@@ -86,7 +86,7 @@ def test_the_score_is_the_sum_of_its_parts() -> None:
     for number, phase in enumerate(weights.phases):
         angle = math.fsum(standard * weights.frequencies[:, number]) + phase
         expected += math.cos(angle) * weights.waves[number]
-    assert weights.score(features).tolist() == pytest.approx(expected.tolist(), rel=1e-4, abs=1e-4)
+    assert artifacts.score(weights, features).tolist() == pytest.approx(expected.tolist(), rel=1e-4, abs=1e-4)
 
 
 def rewritten(file: Path, **changes: Any) -> None:

@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 from tandem.classifier.artifact import Artifact
 from tandem.classifier.judge import Judge
 from tandem.classifier.reasons import _TEXTS, HEADINGS, LEAST_SHARE, Reasons
+from tandem.classifier.summing import Sums
 from tests.fakes import artifacts
 
 
 def told(artifact: Artifact, text: str) -> list[str]:
     weights = artifact.weights
     features = artifact.extractor.features(text)
-    standard = weights.standardised(features)
-    return Reasons(artifact).tell(features, standard, weights.angles(standard), weights.ngrams(features))
+    sums = Sums(weights)
+    _, standard, angles = sums.form(features.dense)
+    ngrams = sums.ngrams(features.indices, features.values)
+    return Reasons(artifact).tell(features, standard, angles, ngrams)
 
 
 def with_weights(judge: Judge, **dense: float) -> Artifact:

@@ -11,6 +11,7 @@ from tandem.training.classifier import design
 from tandem.training.classifier.assemble import assemble, columns_of
 from tandem.training.classifier.data import Pair, Table
 from tandem.training.classifier.routing import fit, labels
+from tests.fakes import artifacts
 
 
 def test_waves_multiply_to_the_radial_kernel(small: Table) -> None:
@@ -32,7 +33,7 @@ def test_the_artifact_says_what_the_heads_say(small: Table) -> None:
     extractor = design.extractor()
     weights = assemble([columns_of(("r1_right", "pro_right"), heads, laid)], laid)
     wanted = heads.predict(laid.rows(found))
-    said = np.array([weights.score(extractor.features(text))[:2] for text in small.texts])
+    said = np.array([artifacts.score(weights, extractor.features(text))[:2] for text in small.texts])
     assert np.abs(said - wanted).max() < 0.02
 
 

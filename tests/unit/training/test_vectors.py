@@ -12,6 +12,7 @@ from tandem.training.classifier.assemble import assemble, columns_of
 from tandem.training.classifier.data import Pair, Table
 from tandem.training.classifier.routing import fit, labels
 from tandem.training.classifier.vectors import KeptVectors
+from tests.fakes import artifacts
 from tests.fakes.encoders import WordEncoder, spec
 
 
@@ -59,6 +60,6 @@ def test_the_artifact_says_what_heads_over_a_vector_say(small: Table) -> None:
     heads = fit(laid.rows(found), labels(small, Pair("small", "weak", "strong"), np.arange(len(small))))
     weights = assemble([columns_of(("r1_right", "pro_right"), heads, laid)], laid)
     extractor = design.extractor(words)
-    said = np.array([weights.score(extractor.features(text))[:2] for text in texts])
+    said = np.array([artifacts.score(weights, extractor.features(text))[:2] for text in texts])
     assert np.abs(said - heads.predict(laid.rows(found))).max() < 0.02
     assert np.abs(weights.dense[-3]).min() > 0

@@ -13,6 +13,7 @@ from scipy import sparse
 from tandem.classifier.artifact import Artifact
 from tandem.classifier.conversation import Conversation
 from tandem.classifier.header import ScoreHead
+from tandem.classifier.summing import Sums
 
 Numbers = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -68,10 +69,13 @@ def lay(artifact: Artifact, conversations: Sequence[Conversation]) -> Laid:
     """Lay conversations out with the features and weights of an artifact, the way it judges them."""
     weights, extractor = artifact.weights, artifact.extractor
     weight = np.float32(artifact.header.context_weight)
-    indices, values, standard, counts = [], [], [], []
+    sums = Sums(weights)
+    indices, values, standard, angles, counts = [], [], [], [], []
     for each in conversations:
         found = [extractor.features(each.question, each.characters)]
-        standard.append(weights.standardised(found[0]))
+        _, places, on_waves = sums.form(found[0].dense)
+        standard.append(places)
+        angles.append(on_waves)
         factors = [np.float32(1)]
         if each.context and weight:
             found.append(extractor.features(each.context, encode=False))
@@ -88,7 +92,7 @@ def lay(artifact: Artifact, conversations: Sequence[Conversation]) -> Laid:
         shape=(len(conversations), artifact.header.features.buckets),
     )
     form = np.stack(standard)
-    waves = np.cos(weights.angles(form) + weights.phases).astype(np.float64)
+    waves = np.cos(np.stack(angles) + weights.phases).astype(np.float64)
     said = grams @ bucket_weights(artifact) + form @ weights.dense + waves @ weights.waves + weights.bias
     return Laid(said.astype(np.float64), grams, waves)
 
