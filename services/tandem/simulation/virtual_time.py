@@ -11,6 +11,8 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from tandem.clock import running_on
+
 T = TypeVar("T")
 
 
@@ -24,6 +26,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._now = 0.0
         super().__init__(_Jump(self))
+
+    def run_forever(self) -> None:
+        """Run until stopped, and let the clock of requests be this loop's meanwhile."""
+        with running_on(self.time):
+            super().run_forever()
 
     def time(self) -> float:
         """Return the virtual time in seconds."""
