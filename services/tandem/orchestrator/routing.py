@@ -65,7 +65,7 @@ class Route:
     def strategy(self) -> types_pb2.Strategy.ValueType:
         """Return the strategy; asking for a tier is asking for one tier."""
         asked = self._request.strategy
-        if asked in (types_pb2.STRATEGY_CASCADE, types_pb2.STRATEGY_SHADOW):
+        if asked in (types_pb2.STRATEGY_CASCADE, types_pb2.STRATEGY_SHADOW, types_pb2.STRATEGY_AUTO):
             name = types_pb2.Strategy.Name(asked).removeprefix("STRATEGY_").lower()
             raise StrategyUnsupported(
                 f"strategy {name} is not offered by this deployment; use route or ensemble"
