@@ -205,7 +205,7 @@ async def test_a_tier_without_entitlement_is_denied(stub: Stub) -> None:
     assert "r1" in failed.message
 
 
-@pytest.mark.parametrize("strategy", [types_pb2.STRATEGY_CASCADE, types_pb2.STRATEGY_SHADOW])
+@pytest.mark.parametrize("strategy", [types_pb2.STRATEGY_AUTO, types_pb2.STRATEGY_SHADOW])
 async def test_a_strategy_that_is_not_offered_is_refused(
     stub: Stub, strategy: types_pb2.Strategy.ValueType
 ) -> None:

@@ -75,7 +75,16 @@ def test_the_shipped_document_states_the_defaults(
     shipped: Policy, catalogue: Catalogue, tmp_path: Path
 ) -> None:
     smallest = load_text(tmp_path, catalogue, SMALLEST)
-    for name in ("deadline", "strategy", "classifier", "sampling", "max_attempts", "cache", "budgets"):
+    for name in (
+        "deadline",
+        "strategy",
+        "cascade",
+        "classifier",
+        "sampling",
+        "max_attempts",
+        "cache",
+        "budgets",
+    ):
         assert getattr(shipped, name) == getattr(smallest, name), name
     assert shipped.routing.threshold == smallest.routing.threshold
 
@@ -264,7 +273,7 @@ def test_the_most_specific_threshold_holds(tmp_path: Path, catalogue: Catalogue)
         ("max_attempts: 2", "max_attempts: 0", "max_attempts", "must be at least 1 (got 0)"),
         ("entries: 1000", "entries: -1", "cache.entries", "must be at least 0 (got -1)"),
         ("allowance_ms: 25", "allowance_ms: 0", "classifier.allowance_ms", "must be above 0 (got 0)"),
-        ("strategy: route", "strategy: cascade", "strategy", "must be 'route' or 'ensemble'"),
+        ("strategy: route", "strategy: shadow", "strategy", "must be 'route', 'cascade' or 'ensemble'"),
         ("creative:", "creativ:", "sampling.temperature.creativ", "is not known; did you mean creative?"),
         ("to: [r1], max", "to: [r1], mx", "fallbacks[0].mx_tokens", "is not known; did you mean max_tokens?"),
     ],

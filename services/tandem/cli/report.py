@@ -33,7 +33,12 @@ class Screen:
             self._write(event.text.delta)
         elif event.HasField("revision"):
             self._stop_thinking()
-            self._write(f"\n{event.revision.text}")
+            mark = (
+                f"{_DIM}— revised by {tier_name(event.revision.answered_by)} —{_PLAIN}"
+                if self._colours
+                else ""
+            )
+            self._write(f"\n\n{mark}\n{event.revision.text}")
 
     def end(self) -> None:
         """Finish the line, if there is one."""
@@ -98,12 +103,25 @@ def _facts(answer: types_pb2.Answer) -> list[tuple[str, str]]:
     return [
         ("tier", tier_name(answer.answered_by)),
         ("why", reason(answer)),
+        *([("gate", gate_words(answer.gate))] if answer.HasField("gate") else []),
         ("tokens", f"{answer.usage.input_tokens} in, {answer.usage.output_tokens} out"),
         ("first token", f"{answer.ttft_ms:.0f} ms" if answer.HasField("ttft_ms") else "-"),
         ("per token", f"{tpot:.1f} ms" if tpot is not None else "-"),
         ("cost", usd(answer.cost_nano_usd)),
         ("request", answer.request_id),
     ]
+
+
+def gate_words(verdict: types_pb2.GateVerdict) -> str:
+    """Return what the gate of a cascade said about the draft, and by which signals."""
+    comparison = "<" if verdict.escalated else "≥"
+    signals = [
+        f"{name.replace('_', ' ')} {getattr(verdict, name):.2f}"
+        for name in ("confidence", "r1_suffices", "agreement")
+        if verdict.HasField(name)
+    ]
+    passes = f"the draft suffices: {verdict.probability:.2f} {comparison} {verdict.threshold:.2f}"
+    return f"{passes} ({', '.join(signals)})" if signals else passes
 
 
 def usd(nano_usd: int) -> str:

@@ -158,7 +158,11 @@ class AnswerCache:
         return (
             answer.finish_reason == types_pb2.FINISH_REASON_STOP
             and not answer.degradations
-            and all(a.sampling.temperature <= self._hottest for a in answer.plan.attempts)
+            and all(
+                attempt.sampling.temperature <= self._hottest
+                for attempt in answer.plan.attempts
+                if attempt.purpose != types_pb2.ATTEMPT_PURPOSE_SAMPLE
+            )
         )
 
 

@@ -11,6 +11,8 @@ from tandem.call import Call
 from tandem.catalogue import Catalogue
 from tandem.errors import DeadlineTooShort, Details
 from tandem.orchestrator.breaker import CLOSED
+from tandem.orchestrator.cascade_policy import Cascade
+from tandem.orchestrator.latency import LEAST_TOKENS
 from tandem.orchestrator.live import P95, LiveModel, LiveModels
 from tandem.orchestrator.policy import Cause, Policy, parse_target
 from tandem.orchestrator.routing import Ask, Known, Route
@@ -85,22 +87,44 @@ class Planner:
         prompt_tokens = signals.context_tokens if signals else _estimated_tokens(request)
         time = _Time(plan, form, self._known, prompt_tokens, call.deadline)
         time.refuse_if_too_short([v for name in route.allowed for v in self._live.of_tier(name)])
-        first = time.divide(targets[0])
+        if strategy == types_pb2.STRATEGY_CASCADE:
+            targets = self._cascade(plan, targets, time, route)
+        first = time.divide(targets)
         if first != targets[0]:
             targets = [route.hurry(targets[0], first)]
         plan.reasons.extend(route.reasons)
         route.tell_share(plan)
         sampling = choose(request.sampling, signals, self._policy)
-        for target in targets:
-            time.allow(target, sampling)
+        if plan.strategy == types_pb2.STRATEGY_CASCADE:
+            time.allow_steps(targets, sampling, self._policy.cascade)
+        else:
+            for target in targets:
+                time.allow(target, sampling)
         return Planned(plan, route.degradations, prompt_tokens, route.allowed, route.choice)
+
+    def _cascade(
+        self, plan: types_pb2.Plan, targets: list[types_pb2.Target], time: _Time, route: Route
+    ) -> list[types_pb2.Target]:
+        """Return the steps of a cascade; of one that cannot be or does not fit, the one model that answers."""
+        if len(targets) > 1 and time.fits(targets):
+            cascade = self._policy.cascade
+            plan.gate.threshold, plan.gate.refine = cascade.threshold, cascade.refine
+            return targets
+        if len(targets) > 1:
+            route.shorten(*targets)
+        plan.strategy = types_pb2.STRATEGY_ROUTE
+        return targets[:1]
 
     def count(self, planned: Planned) -> Counted | None:
         """Tell the live control of a plan that is going to be run; None: there is no such control."""
         if self.steering is None:
             return None
         strong = self._policy.routing.strong
-        asked = any(attempt.target.tier == strong for attempt in planned.plan.attempts)
+        # A cascade may ask it later: that counts when it has.
+        asked = any(
+            attempt.target.tier == strong and attempt.purpose != types_pb2.ATTEMPT_PURPOSE_ESCALATION
+            for attempt in planned.plan.attempts
+        )
         sick = self._live.of_tier(strong)[0].breaker.state != CLOSED
         return self.steering.count(strong=asked, choice=planned.choice, sick=sick)
 
@@ -169,17 +193,26 @@ class _Time:
             Details(metadata={"needed_ms": f"{total_ms:.0f}", "granted_ms": f"{granted_ms:.0f}"}),
         )
 
-    def divide(self, first: types_pb2.Target) -> types_pb2.Target:
+    def fits(self, targets: Sequence[types_pb2.Target]) -> bool:
+        """Return whether each of several models surely gives the beginning of an answer, one after the other."""
+        needed_ms = sum(self._short_ms(self._live.of(target), LEAST_TOKENS) for target in targets)
+        return needed_ms <= self._usable_ms
+
+    def divide(self, targets: Sequence[types_pb2.Target]) -> types_pb2.Target:
         """Set the reserve; return who answers first.
 
-        The reserve is for a short answer by the slowest of those who stand in when the first attempt hangs. Where it
-        leaves the first model less time than it is likely to need for its first token, a quicker one answers first.
+        The reserve is for a short answer by the slowest of those who stand in when the first attempt hangs, and of who
+        has the second step of a cascade. Where it leaves the first model less time than it is likely to need for its
+        first token, a quicker one answers first, unless there is a second step.
         """
-        plan = self._plan
+        plan, first = self._plan, targets[0]
         if plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
             plan.reserve_ms = min(self._fuse_ms, self._usable_ms / 2)
             return first
+        cascade = plan.strategy == types_pb2.STRATEGY_CASCADE
         stand_ins = self._stand_ins(first)
+        if cascade:
+            stand_ins.append(self._live.of(targets[-1]))
         if not stand_ins:
             return first
         wanted = self._policy.fallback_tokens
@@ -187,9 +220,9 @@ class _Time:
             ((self._short_ms(m, wanted), m) for m in stand_ins), key=lambda pair: pair[0]
         )
         reserve_ms = min(wanted_ms, self._usable_ms * self._policy.reserve_share)
-        quicker = self._quicker(first, stand_ins, self._usable_ms - reserve_ms)
+        quicker = None if cascade else self._quicker(first, stand_ins, self._usable_ms - reserve_ms)
         if quicker is not None:
-            return self.divide(quicker)
+            return self.divide([quicker])
         # What would leave the first attempt no time for a token helps nobody.
         plan.reserve_ms = min(reserve_ms, max(0.0, self._usable_ms - self._shortest_ms(self._live.of(first))))
         # The time to the first token is part of what is wanted; what is missing is missing in tokens.
@@ -209,6 +242,22 @@ class _Time:
             queue_ms=model.admission.wait_ms(self._deadline),
             patience_ms=model.patience_ms(self._prompt_tokens),
         )
+
+    def allow_steps(
+        self, targets: Sequence[types_pb2.Target], sampling: types_pb2.Sampling, cascade: Cascade
+    ) -> None:
+        """Plan a draft, its samples, and a second step in what is kept for it at least."""
+        draft, strong = targets
+        self.allow(draft, sampling)
+        for _ in range(cascade.samples):
+            self.allow(draft, sampling)
+            sample = self._plan.attempts[-1]
+            sample.purpose = types_pb2.ATTEMPT_PURPOSE_SAMPLE
+            sample.sampling.temperature = max(sample.sampling.temperature, cascade.sample_temperature)
+            sample.sampling.ClearField("seed")
+        self.allow(strong, sampling)
+        second = self._plan.attempts[-1]
+        second.purpose, second.allowance_ms = types_pb2.ATTEMPT_PURPOSE_ESCALATION, self._plan.reserve_ms
 
     def _stand_ins(self, first: types_pb2.Target) -> list[LiveModel]:
         """Return who may answer when a model hangs, in the policy's order."""

@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints
 from tandem.call import NAME
 from tandem.catalogue import Catalogue, Name
 from tandem.errors import UnknownTier, UnknownVariant
+from tandem.orchestrator.cascade_policy import Cascade
 from tandem.orchestrator.routing_policy import Routing, check_routing
 from tandem.v1 import types_pb2
 from tandem.yaml_document import Complaint, Document, Location, Section, load
@@ -211,12 +212,14 @@ class Policy(Document):
     """Version of this format: 1."""
     deadline: Deadline = Deadline()
     """How the time of a request is divided."""
-    strategy: Literal["route", "ensemble"] = "route"
-    """How the tiers are used unless the client says: `route`, one answers; `ensemble`, several are fused."""
+    strategy: Literal["route", "cascade", "ensemble"] = "route"
+    """How the tiers are used unless the client says: `route`, `cascade` (the cheap one drafts), `ensemble` (a vote)."""
     routing: Routing
     """Which tier answers first."""
     ensemble: Ensemble
     """Who votes under the strategy `ensemble`."""
+    cascade: Cascade = Cascade()
+    """How the strategy `cascade` works."""
     classifier: Classifier = Classifier()
     """How the classifier is asked."""
     sampling: SamplingPolicy = SamplingPolicy()

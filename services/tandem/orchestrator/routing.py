@@ -65,10 +65,10 @@ class Route:
     def strategy(self) -> types_pb2.Strategy.ValueType:
         """Return the strategy; asking for a tier is asking for one tier."""
         asked = self._request.strategy
-        if asked in (types_pb2.STRATEGY_CASCADE, types_pb2.STRATEGY_SHADOW, types_pb2.STRATEGY_AUTO):
+        if asked in (types_pb2.STRATEGY_SHADOW, types_pb2.STRATEGY_AUTO):
             name = types_pb2.Strategy.Name(asked).removeprefix("STRATEGY_").lower()
             raise StrategyUnsupported(
-                f"strategy {name} is not offered by this deployment; use route or ensemble"
+                f"strategy {name} is not offered by this deployment; use route, cascade or ensemble"
             )
         if self._request.tier:
             return types_pb2.STRATEGY_ROUTE
@@ -82,6 +82,8 @@ class Route:
             return [self._well(self._asked_target(), fallbacks)]
         if strategy == types_pb2.STRATEGY_ENSEMBLE:
             return self._voices()
+        if strategy == types_pb2.STRATEGY_CASCADE and (steps := self._steps(fallbacks)):
+            return steps
         chosen = self._first_variant(self._readable(self._entitled(self._wanted_tier())))
         return [self._well(chosen, fallbacks)]
 
@@ -196,6 +198,25 @@ class Route:
                 self._entitled(tier)
         self.reasons.append(f"an ensemble of {len(voices)}")
         return voices
+
+    def _steps(self, fallbacks: Sequence[types_pb2.PlannedFallback]) -> list[types_pb2.Target]:
+        """Return who drafts and who answers if the draft does not pass; nothing if one of the two cannot."""
+        routing = self._policy.routing
+        if not {routing.cheap, routing.strong} <= self.usable():
+            self.reasons.append(f"no cascade: it takes both {routing.cheap} and {routing.strong}")
+            return []
+        draft = self._well(self._first_variant(routing.cheap), fallbacks)
+        if draft.tier == routing.strong:
+            return [draft]
+        self.reasons.append(
+            f"a cascade: {routing.cheap} drafts, {routing.strong} answers below {self._policy.cascade.threshold:.2f}"
+        )
+        return [draft, self._first_variant(routing.strong)]
+
+    def shorten(self, draft: types_pb2.Target, strong: types_pb2.Target) -> None:
+        """State that the deadline leaves no time for the second step of a cascade."""
+        detail = f"the deadline leaves no time for {strong.tier} after a draft; {draft.tier} alone answers"
+        self._degrade(types_pb2.DEGRADATION_REASON_DEADLINE, strong, draft, detail)
 
     def _reads(self, tier: str) -> bool:
         return all(modality in self._catalogue.tier(tier).modalities for modality in self._needed)

@@ -51,7 +51,7 @@ class Vote:
         return await self._fuse(results, signals, call.until(end))
 
     async def _fuse(self, results: list[Result], signals: types_pb2.Signals | None, call: Call) -> Result:
-        request = fusion_pb2.FuseRequest(candidates=[_candidate(result) for result in results])
+        request = fusion_pb2.FuseRequest(candidates=map(candidate, results))
         if signals is not None:
             request.domain, request.task = signals.domain.value, signals.task.value
         try:
@@ -71,7 +71,8 @@ class Vote:
         self._record.degrade(types_pb2.DEGRADATION_REASON_VOTE_MISSING, error.message, target)
 
 
-def _candidate(result: Result) -> fusion_pb2.Candidate:
+def candidate(result: Result) -> fusion_pb2.Candidate:
+    """Return an answer as the vote gets it."""
     attempt = result.attempt
     confidence = attempt.confidence if attempt.HasField("confidence") else None
     return fusion_pb2.Candidate(target=attempt.target, text=result.text, confidence=confidence)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from tandem.call import Call
@@ -12,6 +13,7 @@ from tandem.clock import now
 from tandem.errors import Cancelled, TandemError
 from tandem.orchestrator.attempts import Attempts, Backends, Question, Result, deltas
 from tandem.orchestrator.budgets import Verdict
+from tandem.orchestrator.cascade import Cascade, Showing, Steps
 from tandem.orchestrator.planning import Planned, Planner
 from tandem.orchestrator.policy import Policy
 from tandem.orchestrator.record import Record, add_up
@@ -65,6 +67,7 @@ class Work:
         self._counted: Counted | None = None
         self._result = Result()
         self._fusion: types_pb2.Fusion | None = None
+        self._gate: types_pb2.GateVerdict | None = None
 
     async def plan(self) -> Planned:
         """Find the signals and make the plan.
@@ -99,6 +102,8 @@ class Work:
         """
         plan, gain = planned.plan, self.signals.expected_gain.value if self.signals else 0.0
         question = Question(self._request, plan, self.call, planned.prompt_tokens, gain)
+        if plan.strategy == types_pb2.STRATEGY_CASCADE:
+            return self._cascade(question, buffered)
         attempts = Attempts(question, self._shop.backends, self.record, buffered)
         if plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
             return self._vote(plan, attempts)
@@ -111,6 +116,20 @@ class Work:
         self._fusion = vote.outcome
         for event in deltas(self._result.text, self._result.reasoning):
             yield event
+
+    async def _cascade(self, question: Question, buffered: bool) -> AsyncGenerator[Event, None]:
+        """Let the cheap tier draft, and the strong one answer if that does not pass."""
+        shop, policy = self._shop, self._shop.policy
+        steps = Steps(
+            policy.cascade, shop.backends, self.record, shop.services.fusion, policy.ensemble.fuse_ms
+        )
+        cascade = Cascade(
+            question, self.signals, steps, Showing(not buffered, not self._request.no_revisions)
+        )
+        async with aclosing(cascade.stream()) as events:
+            async for event in events:
+                yield event
+        self._result, self._gate = cascade.result, cascade.verdict
 
     def answer(self) -> types_pb2.Answer:
         """Return the answer with everything that led to it, or what there is of one."""
@@ -131,6 +150,10 @@ class Work:
         add_up(answer)
         if result.attempt.HasField("confidence"):
             answer.confidence = result.attempt.confidence
+        if self._gate is not None:
+            answer.gate.CopyFrom(self._gate)
+            if result.attempt.purpose != types_pb2.ATTEMPT_PURPOSE_ESCALATION:
+                answer.confidence = self._gate.probability
         first = [a.started_ms + a.ttft_ms for a in attempts if a.HasField("ttft_ms")]
         if first:
             answer.ttft_ms = min(first)
