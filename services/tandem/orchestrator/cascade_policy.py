@@ -51,7 +51,7 @@ class Cascade(Section):
     threshold: float = Field(default=0.5, ge=0, le=1)
     """The draft is the answer if it suffices with at least this probability, 0 (always) to 1 (never)."""
     gate: Gate = Gate()
-    """How that probability is found."""
+    """How that probability is found; `tandem train gate` fits it."""
     samples: int = Field(default=0, ge=0, le=8)
     """Further drafts that only tell how far drafts agree, 0 to 8; each costs as much as a draft."""
     sample_temperature: float = Field(default=0.7, ge=0, le=2)
