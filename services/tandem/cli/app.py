@@ -172,7 +172,7 @@ def ask(
     ] = None,
     tier: Annotated[str, typer.Option(help="The tier that must answer first.", show_default=False)] = "",
     variant: Annotated[str, typer.Option(help="The variant of that tier.", show_default=False)] = "",
-    strategy: Annotated[str | None, typer.Option(help="route, cascade or ensemble.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="route, cascade, ensemble or auto.")] = None,
     deadline: Annotated[float | None, typer.Option(help="Seconds the answer may take.", min=0.001)] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Cap on generated tokens.", min=1)] = None,
     system: Annotated[str | None, typer.Option(help="A system message.")] = None,

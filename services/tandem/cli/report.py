@@ -151,6 +151,8 @@ def show_plan(explained: orchestrator_pb2.ExplainResponse) -> None:
         )
     console.print(attempts)
     console.print(_models_table(explained.models))
+    if explained.options:
+        console.print(_options_table(explained.options))
     for line in [*plan.reasons, *_fallbacks(plan)]:
         console.print(f"· {escape(line)}")
 
@@ -186,6 +188,24 @@ def _models_table(models: Sequence[types_pb2.ModelState]) -> Table:
             f"{model.in_flight} of {model.limit}",
             f"{model.queued}, {model.queue_ms:.0f} ms",
             word(types_pb2.BreakerState.Name(model.breaker), "BREAKER_STATE_"),
+        )
+    return table
+
+
+def _options_table(options: Sequence[orchestrator_pb2.StrategyOption]) -> Table:
+    """Return what each strategy would be worth."""
+    table = Table("strategy", "models", "right", "cost", "usually", "surely", "worth", "")
+    for option in options:
+        marks = "best" if option.best else "" if option.fits else "too slow"
+        table.add_row(
+            word(types_pb2.Strategy.Name(option.strategy), "STRATEGY_"),
+            ", ".join(map(tier_name, option.targets)),
+            f"{option.expected_correctness:.1%}",
+            usd(option.cost_nano_usd),
+            f"{option.duration_ms:.0f} ms",
+            f"{option.longest_ms:.0f} ms",
+            usd(option.value_nano_usd),
+            marks,
         )
     return table
 

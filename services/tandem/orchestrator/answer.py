@@ -97,6 +97,7 @@ class Orchestrator:
             plan=planned.plan,
             degradations=work.record.degradations,
             models=self._workshop.planner.states(planned, call),
+            options=self._workshop.planner.options(request, work.signals, call),
         )
 
     async def forget(self, request_id: str, call: Call) -> bool:

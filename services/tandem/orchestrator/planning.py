@@ -14,6 +14,7 @@ from tandem.orchestrator.breaker import CLOSED
 from tandem.orchestrator.cascade_policy import Cascade
 from tandem.orchestrator.latency import LEAST_TOKENS
 from tandem.orchestrator.live import P95, LiveModel, LiveModels
+from tandem.orchestrator.options import Case, Option, options
 from tandem.orchestrator.policy import Cause, Policy, parse_target
 from tandem.orchestrator.routing import Ask, Known, Route
 from tandem.orchestrator.sampling import choose
@@ -82,8 +83,11 @@ class Planner:
         strategy, form = route.strategy(), self._form(route.usable())
         plan = types_pb2.Plan()
         plan.CopyFrom(form.plan)
+        best = self._best(request, signals, call, route) if strategy == types_pb2.STRATEGY_AUTO else None
+        if strategy == types_pb2.STRATEGY_AUTO:
+            strategy = best.strategy if best else types_pb2.STRATEGY_ROUTE
         plan.strategy, plan.deadline_ms = strategy, call.remaining() * 1000.0
-        targets = route.targets(strategy, form.fallbacks)
+        targets = list(best.targets) if best else route.targets(strategy, form.fallbacks)
         prompt_tokens = signals.context_tokens if signals else _estimated_tokens(request)
         time = _Time(plan, form, self._known, prompt_tokens, call.deadline)
         time.refuse_if_too_short([v for name in route.allowed for v in self._live.of_tier(name)])
@@ -101,6 +105,44 @@ class Planner:
             for target in targets:
                 time.allow(target, sampling)
         return Planned(plan, route.degradations, prompt_tokens, route.allowed, route.choice)
+
+    def options(
+        self, request: orchestrator_pb2.GenerateRequest, signals: types_pb2.Signals | None, call: Call
+    ) -> list[Option]:
+        """Return what each strategy would be worth; nothing if the client or the signals leave no choice."""
+        if signals is None or request.tier:
+            return []
+        route = Route(self._known, Ask(request, signals, call.tenant, call.request_id))
+        return self._options(request, signals, call, route.usable())
+
+    def _options(
+        self,
+        request: orchestrator_pb2.GenerateRequest,
+        signals: types_pb2.Signals,
+        call: Call,
+        usable: set[str],
+    ) -> list[Option]:
+        policy = self._policy
+        most = request.sampling.max_tokens or policy.sampling.max_tokens
+        tokens = min(most, policy.value.expected_tokens)
+        usable_ms = call.remaining() * 1000.0 - policy.deadline.margin_ms
+        return options(self._known, Case(signals, usable, tokens, call.deadline, usable_ms))
+
+    def _best(
+        self,
+        request: orchestrator_pb2.GenerateRequest,
+        signals: types_pb2.Signals | None,
+        call: Call,
+        route: Route,
+    ) -> Option | None:
+        """Return what is worth most; None if there is no choice, so that the request is routed."""
+        if signals is None:
+            return None
+        found = self._options(request, signals, call, route.usable())
+        best = next((option for option in found if option.best), None)
+        if best is not None:
+            route.reasons.append(_told(best, found))
+        return best
 
     def _cascade(
         self, plan: types_pb2.Plan, targets: list[types_pb2.Target], time: _Time, route: Route
@@ -283,6 +325,17 @@ class _Time:
     def _short_ms(self, model: LiveModel, tokens: int) -> float:
         """Return the time in which a model surely gives a short answer, its wait for a place included."""
         return model.admission.wait_ms(self._deadline) + self._surely_ms(model, tokens)
+
+
+def _told(best: Option, found: Sequence[Option]) -> str:
+    """Say in words which option was chosen, and over which."""
+    name = types_pb2.Strategy.Name(best.strategy).removeprefix("STRATEGY_").lower()
+    tiers = ", ".join(target.tier for target in best.targets)
+    what = "is worth most" if best.fits else "is the quickest, and none surely fits the deadline"
+    return (
+        f"auto: {name} ({tiers}) {what} of {len(found)}: {best.expected_correctness:.0%} right for "
+        f"${best.cost_nano_usd / 1e9:.6f}"
+    )
 
 
 def _planned_fallbacks(catalogue: Catalogue, policy: Policy) -> Iterator[types_pb2.PlannedFallback]:

@@ -17,6 +17,7 @@ from tandem.catalogue import Catalogue, Name
 from tandem.errors import UnknownTier, UnknownVariant
 from tandem.orchestrator.cascade_policy import Cascade
 from tandem.orchestrator.routing_policy import Routing, check_routing
+from tandem.orchestrator.value_policy import Value
 from tandem.v1 import types_pb2
 from tandem.yaml_document import Complaint, Document, Location, Section, load
 
@@ -212,14 +213,16 @@ class Policy(Document):
     """Version of this format: 1."""
     deadline: Deadline = Deadline()
     """How the time of a request is divided."""
-    strategy: Literal["route", "cascade", "ensemble"] = "route"
-    """How the tiers are used unless the client says: `route`, `cascade` (the cheap one drafts), `ensemble` (a vote)."""
+    strategy: Literal["route", "cascade", "ensemble", "auto"] = "route"
+    """How the tiers are used unless the client says: `route`, `cascade`, `ensemble`, or what is worth most, `auto`."""
     routing: Routing
     """Which tier answers first."""
     ensemble: Ensemble
     """Who votes under the strategy `ensemble`."""
     cascade: Cascade = Cascade()
     """How the strategy `cascade` works."""
+    value: Value = Value()
+    """What a right answer is worth: what the strategy `auto` chooses by."""
     classifier: Classifier = Classifier()
     """How the classifier is asked."""
     sampling: SamplingPolicy = SamplingPolicy()
@@ -258,6 +261,11 @@ class Policy(Document):
         if self.deadline.margin_ms >= self.deadline.default_ms:
             yield Complaint(
                 ("deadline", "margin_ms"), f"must be below default_ms, {self.deadline.default_ms}"
+            )
+        if self.strategy == "auto" and self.routing.target:
+            yield Complaint(
+                ("strategy",),
+                "auto weighs the cost of each request and holds no routing.target; remove one of the two",
             )
         yield from check_routing(self.routing, catalogue)
         for location, name in self._names():

@@ -65,10 +65,9 @@ class Route:
     def strategy(self) -> types_pb2.Strategy.ValueType:
         """Return the strategy; asking for a tier is asking for one tier."""
         asked = self._request.strategy
-        if asked in (types_pb2.STRATEGY_SHADOW, types_pb2.STRATEGY_AUTO):
-            name = types_pb2.Strategy.Name(asked).removeprefix("STRATEGY_").lower()
+        if asked == types_pb2.STRATEGY_SHADOW:
             raise StrategyUnsupported(
-                f"strategy {name} is not offered by this deployment; use route, cascade or ensemble"
+                "strategy shadow is not offered by this deployment; use route, cascade, ensemble or auto"
             )
         if self._request.tier:
             return types_pb2.STRATEGY_ROUTE
