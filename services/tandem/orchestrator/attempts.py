@@ -311,6 +311,14 @@ def deltas(text: str, reasoning: str) -> list[Event]:
     return events
 
 
+def revision(result: Result) -> Event:
+    """Return the event that puts an answer in place of what was shown."""
+    whole = orchestrator_pb2.Revision(
+        text=result.text, answered_by=result.attempt.target, reasoning=result.reasoning
+    )
+    return Event(revision=whole)
+
+
 def _name(target: types_pb2.Target) -> str:
     return f"{target.tier}/{target.variant}"
 

@@ -12,17 +12,16 @@ from dataclasses import dataclass, replace
 
 from tandem.clock import now
 from tandem.errors import TandemError
-from tandem.orchestrator.attempts import Attempts, Backends, Question, Result, deltas
+from tandem.orchestrator.attempts import Attempts, Backends, Event, Question, Result, deltas, revision
 from tandem.orchestrator.cascade_policy import Cascade as CascadePolicy
 from tandem.orchestrator.gate import Evidence, agreement_of_first, judge
 from tandem.orchestrator.latency import LEAST_TOKENS
 from tandem.orchestrator.record import CAUSES, Record, outcome_of
 from tandem.orchestrator.refinement import with_draft, with_instruction
-from tandem.orchestrator.vote import candidate
+from tandem.orchestrator.vote import candidate, stop
 from tandem.protocols import Fusion
 from tandem.v1 import fusion_pb2, orchestrator_pb2, types_pb2
 
-Event = orchestrator_pb2.StreamGenerateResponse
 Voice = Result | BaseException
 
 
@@ -89,7 +88,7 @@ class Cascade:
                         yield event
             heard = await asyncio.gather(*samples, return_exceptions=True)
         finally:
-            await _stopped(samples)
+            await stop(samples)
         second = None
         if self.result.attempt.target.tier != more[-1].target.tier:
             await self._judge(heard)
@@ -217,18 +216,3 @@ class _Second:
     attempts: Attempts
     live: bool
     """Whether the client sees it as it comes."""
-
-
-def revision(result: Result) -> Event:
-    """Return the event that puts an answer in place of what was shown."""
-    whole = orchestrator_pb2.Revision(
-        text=result.text, answered_by=result.attempt.target, reasoning=result.reasoning
-    )
-    return Event(revision=whole)
-
-
-async def _stopped(tasks: Sequence[asyncio.Task[Result]]) -> None:
-    """Stop tasks, and wait until they have."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -89,6 +89,8 @@ class Ensemble(Section):
     """2 to 64 voices, each `tier` or `tier/variant`; one named twice answers twice."""
     fuse_ms: float = Field(default=100, gt=0)
     """Longest wait for the vote in milliseconds, above 0; so much is kept from the voices at the end."""
+    stream: Literal["lead", "hold"] = "lead"
+    """A streamed ensemble: `lead`, the first voice is shown at once, and replaced if it loses; `hold`, it waits."""
 
 
 class Classifier(Section):

@@ -18,7 +18,7 @@ from tandem.orchestrator.planning import Planned, Planner
 from tandem.orchestrator.policy import Policy
 from tandem.orchestrator.record import Record, add_up
 from tandem.orchestrator.steering import Counted
-from tandem.orchestrator.vote import Vote
+from tandem.orchestrator.vote import Vote, expected_correctness
 from tandem.protocols import Classifier, Fusion, Inference
 from tandem.v1 import classifier_pb2, orchestrator_pb2, types_pb2
 
@@ -104,18 +104,31 @@ class Work:
         question = Question(self._request, plan, self.call, planned.prompt_tokens, gain)
         if plan.strategy == types_pb2.STRATEGY_CASCADE:
             return self._cascade(question, buffered)
-        attempts = Attempts(question, self._shop.backends, self.record, buffered)
         if plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
-            return self._vote(plan, attempts)
+            return self._vote(question, buffered)
+        attempts = Attempts(question, self._shop.backends, self.record, buffered)
         return attempts.stream(plan.attempts[0], self._result)
 
-    async def _vote(self, plan: types_pb2.Plan, attempts: Attempts) -> AsyncGenerator[Event, None]:
-        """Ask all voices and fuse what they say."""
-        vote = Vote(attempts, self.record, self._shop.services.fusion, self._shop.policy.ensemble.fuse_ms)
-        self._result = await vote.run(plan, self.signals, self.call)
-        self._fusion = vote.outcome
-        for event in deltas(self._result.text, self._result.reasoning):
-            yield event
+    async def _vote(self, question: Question, buffered: bool) -> AsyncGenerator[Event, None]:
+        """Ask all voices and fuse what they say; the first one is shown at once where that can be taken back."""
+        shop, ensemble, plan = self._shop, self._shop.policy.ensemble, question.plan
+        vote = Vote(
+            Attempts(question, shop.backends, self.record, buffered=True),
+            self.record,
+            shop.services.fusion,
+            ensemble.fuse_ms,
+        )
+        if buffered or self._request.no_revisions or ensemble.stream == "hold":
+            self._result = await vote.run(plan, self.signals, self.call)
+            self._fusion = vote.outcome
+            for event in deltas(self._result.text, self._result.reasoning):
+                yield event
+            return
+        leading = Attempts(question, shop.backends, self.record, buffered=False)
+        async with aclosing(vote.stream(leading, plan, self.signals, self.call)) as events:
+            async for event in events:
+                yield event
+        self._result, self._fusion = vote.result, vote.outcome
 
     async def _cascade(self, question: Question, buffered: bool) -> AsyncGenerator[Event, None]:
         """Let the cheap tier draft, and the strong one answer if that does not pass."""
@@ -150,6 +163,9 @@ class Work:
         add_up(answer)
         if result.attempt.HasField("confidence"):
             answer.confidence = result.attempt.confidence
+        expected = expected_correctness(self._fusion) if self._fusion else None
+        if expected is not None:
+            answer.confidence = expected
         if self._gate is not None:
             answer.gate.CopyFrom(self._gate)
             if result.attempt.purpose != types_pb2.ATTEMPT_PURPOSE_ESCALATION:
