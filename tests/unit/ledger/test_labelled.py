@@ -169,7 +169,8 @@ def drafted(request_id: str, *, escalated: bool = False) -> Entry:
 def test_drafts_with_a_verdict_of_their_own(tmp_path: Path) -> None:
     failed = drafted("failed")
     failed.answer.attempts[0].outcome = types_pb2.ATTEMPT_OUTCOME_TIMEOUT
-    url = kept(tmp_path, [drafted("kept"), drafted("sent on", escalated=True), drafted("unjudged"), failed])
+    first = replace(drafted("kept"), started_at=START - DAY)
+    url = kept(tmp_path, [first, drafted("sent on", escalated=True), drafted("unjudged"), failed])
     give(
         url,
         Feedback("kept", 1.0, "human"),
