@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from tandem.cli.report import Screen, gate_words
+from tandem.cli.report import Screen, gate_words, reason, show_answer
 from tandem.v1 import orchestrator_pb2, types_pb2
 
 Event = orchestrator_pb2.StreamGenerateResponse
@@ -58,3 +58,19 @@ def test_a_terminal_says_who_revised_the_answer() -> None:
 )
 def test_a_gate_in_words(verdict: types_pb2.GateVerdict, words: str) -> None:
     assert gate_words(verdict) == words
+
+
+def test_a_rule_is_told_beside_what_was_decided_under_it() -> None:
+    answer = types_pb2.Answer(plan=types_pb2.Plan(reasons=["r1 suffices", "harder: long", "more"]))
+    assert reason(answer) == "r1 suffices"
+    answer.plan.reasons.insert(0, "rule clinic")
+    answer.plan.rule = "clinic"
+    assert reason(answer) == "rule clinic; r1 suffices"
+
+
+def test_a_review_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    show_answer(types_pb2.Answer())
+    assert "review" not in capsys.readouterr().err
+    pending = types_pb2.REVIEW_STATUS_PENDING_HUMAN_REVIEW
+    show_answer(types_pb2.Answer(review=types_pb2.Review(id="c0ffee", status=pending)))
+    assert "c0ffee: pending human review" in capsys.readouterr().err

@@ -78,6 +78,7 @@ def test_the_shipped_document_states_the_defaults(
     for name in (
         "deadline",
         "strategy",
+        "rules",
         "cascade",
         "value",
         "classifier",

@@ -74,7 +74,8 @@ def reason(answer: types_pb2.Answer) -> str:
         return f"from the cache, made for request {answer.source_request_id}"
     if answer.cache == types_pb2.CACHE_OUTCOME_SHARED:
         return f"shared with request {answer.source_request_id}"
-    words = [answer.plan.reasons[0]] if answer.plan.reasons else []
+    # Under a rule the first reason is its name.
+    words = list(answer.plan.reasons[: 2 if answer.plan.rule else 1])
     words += [
         f"{word(types_pb2.DegradationReason.Name(d.reason), 'DEGRADATION_REASON_')}: {d.detail}"
         for d in answer.degradations
@@ -109,6 +110,7 @@ def _facts(answer: types_pb2.Answer) -> list[tuple[str, str]]:
         ("per token", f"{tpot:.1f} ms" if tpot is not None else "-"),
         ("cost", usd(answer.cost_nano_usd)),
         ("request", answer.request_id),
+        *([("review", review_words(answer.review))] if answer.HasField("review") else []),
     ]
 
 
@@ -122,6 +124,11 @@ def gate_words(verdict: types_pb2.GateVerdict) -> str:
     ]
     passes = f"the draft suffices: {verdict.probability:.2f} {comparison} {verdict.threshold:.2f}"
     return f"{passes} ({', '.join(signals)})" if signals else passes
+
+
+def review_words(review: types_pb2.Review) -> str:
+    """Return the case and its status."""
+    return f"{review.id}: {word(types_pb2.ReviewStatus.Name(review.status), 'REVIEW_STATUS_')}"
 
 
 def usd(nano_usd: int) -> str:

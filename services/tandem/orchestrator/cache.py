@@ -158,6 +158,8 @@ class AnswerCache:
         return (
             answer.finish_reason == types_pb2.FINISH_REASON_STOP
             and not answer.degradations
+            # Every answer that a person has to look at is a case of its own.
+            and not answer.HasField("review")
             and all(
                 attempt.sampling.temperature <= self._hottest
                 for attempt in answer.plan.attempts

@@ -29,6 +29,8 @@ class Known:
     live: LiveModels
     steering: Steering | None = None
     """Moves the thresholds; None: they stay as the policy has them."""
+    tier: str = ""
+    """The target that a rule of the policy names, `tier` or `tier/variant`. Empty: the score decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Route:
 
     def __init__(self, known: Known, ask: Ask) -> None:
         self._catalogue, self._policy, self._live = known.catalogue, known.policy, known.live
-        self._steering = known.steering
+        self._steering, self._named = known.steering, known.tier
         self._request, self._signals, self._tenant = ask.request, ask.signals, ask.tenant
         self._request_id, self._cheap_only = ask.request_id, ask.cheap_only
         self._needed = modalities(ask.request.messages)
@@ -83,8 +85,7 @@ class Route:
             return self._voices()
         if strategy == types_pb2.STRATEGY_CASCADE and (steps := self._steps(fallbacks)):
             return steps
-        chosen = self._first_variant(self._readable(self._entitled(self._wanted_tier())))
-        return [self._well(chosen, fallbacks)]
+        return [self._well(self._chosen(), fallbacks)]
 
     def tell_share(self, plan: types_pb2.Plan) -> None:
         """Tell what the live control did, or how it stands if no score decided; nothing if there is none."""
@@ -120,6 +121,14 @@ class Route:
             raise self._unreadable([tier])
         self.reasons.append(f"the client asked for tier {tier}")
         return self._target(f"{tier}/{variant}" if variant else tier)
+
+    def _chosen(self) -> types_pb2.Target:
+        """Return who answers by the rule or the score, the entitlement, and what can read the request."""
+        named = parse_target(self._named) if self._named else None
+        tier = self._readable(self._entitled(named.tier if named else self._wanted_tier()))
+        if named and named.variant and tier == named.tier:
+            return named
+        return self._first_variant(tier)
 
     def _wanted_tier(self) -> str:
         routing = self._policy.routing

@@ -17,6 +17,7 @@ from tandem.orchestrator.cascade import Cascade, Showing, Steps
 from tandem.orchestrator.planning import Planned, Planner
 from tandem.orchestrator.policy import Policy
 from tandem.orchestrator.record import Record, add_up
+from tandem.orchestrator.refinement import with_instruction
 from tandem.orchestrator.steering import Counted
 from tandem.orchestrator.vote import Vote, expected_correctness
 from tandem.protocols import Classifier, Fusion, Inference
@@ -101,17 +102,22 @@ class Work:
             TandemError: of the last attempt, when nothing may replace it.
         """
         plan, gain = planned.plan, self.signals.expected_gain.value if self.signals else 0.0
-        question = Question(self._request, plan, self.call, planned.prompt_tokens, gain)
+        request = self._request
+        if planned.instruction is not None:
+            request = Request(messages=with_instruction(request.messages, planned.instruction))
+        question = Question(request, plan, self.call, planned.prompt_tokens, gain)
         if plan.strategy == types_pb2.STRATEGY_CASCADE:
-            return self._cascade(question, buffered)
+            return self._cascade(planned, question, buffered)
         if plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
-            return self._vote(question, buffered)
+            return self._vote(planned, question, buffered)
         attempts = Attempts(question, self._shop.backends, self.record, buffered)
         return attempts.stream(plan.attempts[0], self._result)
 
-    async def _vote(self, question: Question, buffered: bool) -> AsyncGenerator[Event, None]:
+    async def _vote(
+        self, planned: Planned, question: Question, buffered: bool
+    ) -> AsyncGenerator[Event, None]:
         """Ask all voices and fuse what they say; the first one is shown at once where that can be taken back."""
-        shop, ensemble, plan = self._shop, self._shop.policy.ensemble, question.plan
+        shop, ensemble, plan = self._shop, planned.policy.ensemble, question.plan
         vote = Vote(
             Attempts(question, shop.backends, self.record, buffered=True),
             self.record,
@@ -130,9 +136,11 @@ class Work:
                 yield event
         self._result, self._fusion = vote.result, vote.outcome
 
-    async def _cascade(self, question: Question, buffered: bool) -> AsyncGenerator[Event, None]:
+    async def _cascade(
+        self, planned: Planned, question: Question, buffered: bool
+    ) -> AsyncGenerator[Event, None]:
         """Let the cheap tier draft, and the strong one answer if that does not pass."""
-        shop, policy = self._shop, self._shop.policy
+        shop, policy = self._shop, planned.policy
         steps = Steps(
             policy.cascade, shop.backends, self.record, shop.services.fusion, policy.ensemble.fuse_ms
         )
