@@ -17,7 +17,7 @@ from tandem.ledger.schema import reading
 from tandem.ledger.tables import requests
 from tandem.v1 import types_pb2
 from tests.integration.asking import PRO, R1_INT8, kinds, sim
-from tests.system import POLICY, Tandem, ledger_beside, simulated_tandem
+from tests.system import POLICY, TANDEM, Tandem, ledger_beside, simulated_tandem
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -77,6 +77,17 @@ async def test_an_answer_is_pending_review(ruled: Tandem, log: Path, streamed: b
     assert answer.gate.escalated
     assert answer.review.status == PENDING
     assert await statuses(log, answer.request_id) == [(answer.review.id, "pending_human_review")]
+
+
+async def test_a_person_settles_a_review_while_the_system_runs(ruled: Tandem, log: Path) -> None:
+    async with Client(ruled.address, tenant="clinic") as client:
+        answer = await client.ask(DIAGNOSIS, no_cache=True, deadline_seconds=10)
+    await statuses(log, answer.request_id)
+    command = [str(TANDEM), "reviews", "--database", ledger_beside(log), "--approve", answer.review.id]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    said, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert (said.decode(), process.returncode) == (f"{answer.review.id}: approved.\n", 0)
+    assert await statuses(log, answer.request_id) == [(answer.review.id, "approved")]
 
 
 async def test_each_answer_is_a_case_of_its_own(ruled: Tandem) -> None:
