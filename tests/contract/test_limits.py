@@ -146,8 +146,8 @@ LIMITS: dict[str, Limit] = {
         [generate(tier="r1", variant=name) for name in ("8int", "INT8", NAME + "b")],
     ),
     "GenerateRequest.strategy enum.defined_only": Limit(
-        [generate(strategy=enum(value)) for value in range(5)],
-        [generate(strategy=enum(5)), generate(strategy=enum(-1))],
+        [generate(strategy=enum(value)) for value in range(6)],
+        [generate(strategy=enum(6)), generate(strategy=enum(-1))],
     ),
     "GenerateRequest cel.generate.last_message_of_user": Limit(
         [generate(message(role=types_pb2.ROLE_ASSISTANT), message())],
