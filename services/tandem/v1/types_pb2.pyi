@@ -448,6 +448,94 @@ BREAKER_STATE_OPEN: BreakerState.ValueType  # 3
 """The model is sick: no request goes to it."""
 Global___BreakerState: _TypeAlias = BreakerState  # noqa: Y015
 
+class _AnswerForm:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AnswerFormEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AnswerForm.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ANSWER_FORM_UNSPECIFIED: _AnswerForm.ValueType  # 0
+    """Not known, or no usable answer."""
+    ANSWER_FORM_CHOICE: _AnswerForm.ValueType  # 1
+    """Letters of options: `B`, `ACD`."""
+    ANSWER_FORM_BOOLEAN: _AnswerForm.ValueType  # 2
+    """Yes or no."""
+    ANSWER_FORM_NUMBER: _AnswerForm.ValueType  # 3
+    """A number, perhaps with a unit."""
+    ANSWER_FORM_LABEL: _AnswerForm.ValueType  # 4
+    """One of the labels that the request names."""
+    ANSWER_FORM_SET: _AnswerForm.ValueType  # 5
+    """Items whose order does not matter."""
+    ANSWER_FORM_JSON: _AnswerForm.ValueType  # 6
+    """A JSON value."""
+    ANSWER_FORM_CODE: _AnswerForm.ValueType  # 7
+    """A program."""
+    ANSWER_FORM_SHORT_TEXT: _AnswerForm.ValueType  # 8
+    """Some words."""
+    ANSWER_FORM_LONG_TEXT: _AnswerForm.ValueType  # 9
+    """Text too long to be said in the same words twice: compared by similarity."""
+
+class AnswerForm(_AnswerForm, metaclass=_AnswerFormEnumTypeWrapper):
+    """What kind of answer a text is. Answers of different forms are never the same answer."""
+
+ANSWER_FORM_UNSPECIFIED: AnswerForm.ValueType  # 0
+"""Not known, or no usable answer."""
+ANSWER_FORM_CHOICE: AnswerForm.ValueType  # 1
+"""Letters of options: `B`, `ACD`."""
+ANSWER_FORM_BOOLEAN: AnswerForm.ValueType  # 2
+"""Yes or no."""
+ANSWER_FORM_NUMBER: AnswerForm.ValueType  # 3
+"""A number, perhaps with a unit."""
+ANSWER_FORM_LABEL: AnswerForm.ValueType  # 4
+"""One of the labels that the request names."""
+ANSWER_FORM_SET: AnswerForm.ValueType  # 5
+"""Items whose order does not matter."""
+ANSWER_FORM_JSON: AnswerForm.ValueType  # 6
+"""A JSON value."""
+ANSWER_FORM_CODE: AnswerForm.ValueType  # 7
+"""A program."""
+ANSWER_FORM_SHORT_TEXT: AnswerForm.ValueType  # 8
+"""Some words."""
+ANSWER_FORM_LONG_TEXT: AnswerForm.ValueType  # 9
+"""Text too long to be said in the same words twice: compared by similarity."""
+Global___AnswerForm: _TypeAlias = AnswerForm  # noqa: Y015
+
+class _FusionRule:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FusionRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FusionRule.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FUSION_RULE_UNSPECIFIED: _FusionRule.ValueType  # 0
+    """Not known."""
+    FUSION_RULE_LEARNED_VOTE: _FusionRule.ValueType  # 1
+    """By weights learned from recorded answers of these models."""
+    FUSION_RULE_RELIABILITY_VOTE: _FusionRule.ValueType  # 2
+    """By the reliability of each model alone."""
+    FUSION_RULE_BEST_SINGLE: _FusionRule.ValueType  # 3
+    """The most reliable model's answer: a vote of these models is not known to be better."""
+    FUSION_RULE_MINIMUM_RISK: _FusionRule.ValueType  # 4
+    """The long text that is most similar to the others."""
+    FUSION_RULE_ABSTAINED: _FusionRule.ValueType  # 5
+    """Nothing weighed anything: the first usable answer."""
+
+class FusionRule(_FusionRule, metaclass=_FusionRuleEnumTypeWrapper):
+    """By which rule an answer was chosen of several."""
+
+FUSION_RULE_UNSPECIFIED: FusionRule.ValueType  # 0
+"""Not known."""
+FUSION_RULE_LEARNED_VOTE: FusionRule.ValueType  # 1
+"""By weights learned from recorded answers of these models."""
+FUSION_RULE_RELIABILITY_VOTE: FusionRule.ValueType  # 2
+"""By the reliability of each model alone."""
+FUSION_RULE_BEST_SINGLE: FusionRule.ValueType  # 3
+"""The most reliable model's answer: a vote of these models is not known to be better."""
+FUSION_RULE_MINIMUM_RISK: FusionRule.ValueType  # 4
+"""The long text that is most similar to the others."""
+FUSION_RULE_ABSTAINED: FusionRule.ValueType  # 5
+"""Nothing weighed anything: the first usable answer."""
+Global___FusionRule: _TypeAlias = FusionRule  # noqa: Y015
+
 @_typing.final
 class Message(_message.Message):
     """One turn of the conversation."""
@@ -1576,12 +1664,22 @@ class Fusion(_message.Message):
     DISSENT_FIELD_NUMBER: _builtins.int
     ABSTAINED_FIELD_NUMBER: _builtins.int
     WINNER_FIELD_NUMBER: _builtins.int
+    EXPECTED_CORRECTNESS_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    ARTIFACT_REVISION_FIELD_NUMBER: _builtins.int
     agreement: _builtins.float
     """Weight of the winning group over the weight of all, 0 to 1."""
     abstained: _builtins.bool
     """True if the candidates gave nothing to choose by, and the first usable one was taken."""
     winner: _builtins.int
     """Index of the candidate whose text is the answer."""
+    expected_correctness: _builtins.float
+    """Calibrated probability, 0 to 1, that the answer is right. Absent: nothing is known of these models."""
+    rule: Global___FusionRule.ValueType
+    """By which rule the answer was chosen."""
+    artifact_revision: _builtins.str
+    """Revision of the reliability artifact that the weights come from."""
     @_builtins.property
     def ballots(self) -> _containers.RepeatedCompositeFieldContainer[Global___Ballot]:
         """What each candidate contributed, in the order they were given."""
@@ -1589,6 +1687,10 @@ class Fusion(_message.Message):
     @_builtins.property
     def dissent(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dissent]:
         """Answers that lost, heaviest first."""
+
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupScore]:
+        """The answers in comparable form with their scores, best first."""
 
     def __init__(
         self,
@@ -1598,12 +1700,18 @@ class Fusion(_message.Message):
         dissent: _abc.Iterable[Global___Dissent] | None = ...,
         abstained: _builtins.bool = ...,
         winner: _builtins.int = ...,
+        expected_correctness: _builtins.float | None = ...,
+        groups: _abc.Iterable[Global___GroupScore] | None = ...,
+        rule: Global___FusionRule.ValueType = ...,
+        artifact_revision: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_correctness", b"_expected_correctness", "expected_correctness", b"expected_correctness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abstained", b"abstained", "agreement", b"agreement", "ballots", b"ballots", "dissent", b"dissent", "winner", b"winner"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_correctness", b"_expected_correctness", "abstained", b"abstained", "agreement", b"agreement", "artifact_revision", b"artifact_revision", "ballots", b"ballots", "dissent", b"dissent", "expected_correctness", b"expected_correctness", "groups", b"groups", "rule", b"rule", "winner", b"winner"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__expected_correctness: _TypeAlias = _typing.Literal["expected_correctness"]  # noqa: Y015
+    _WhichOneofArgType__expected_correctness: _TypeAlias = _typing.Literal["_expected_correctness", b"_expected_correctness"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_correctness) -> _WhichOneofReturnType__expected_correctness | None: ...
 
 Global___Fusion: _TypeAlias = Fusion  # noqa: Y015
 
@@ -1616,10 +1724,13 @@ class Ballot(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     NORMALISED_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
     normalised: _builtins.str
     """The answer in comparable form, such as `B` or `42`. Empty: nothing usable."""
     weight: _builtins.float
     """Weight in the vote, 0 or more."""
+    form: Global___AnswerForm.ValueType
+    """What kind of answer it is."""
     @_builtins.property
     def target(self) -> Global___Target:
         """Which model."""
@@ -1630,14 +1741,85 @@ class Ballot(_message.Message):
         target: Global___Target | None = ...,
         normalised: _builtins.str = ...,
         weight: _builtins.float = ...,
+        form: Global___AnswerForm.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["normalised", b"normalised", "target", b"target", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["form", b"form", "normalised", b"normalised", "target", b"target", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Ballot: _TypeAlias = Ballot  # noqa: Y015
+
+@_typing.final
+class GroupScore(_message.Message):
+    """The candidates that gave the same answer, and why it scored as it did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NORMALISED_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    normalised: _builtins.str
+    """The answer in comparable form."""
+    score: _builtins.float
+    """Sum of the terms; the highest wins."""
+    probability: _builtins.float
+    """Calibrated probability, 0 to 1, that this answer is right. Absent: nothing is known of these models."""
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Indices of the candidates, ascending."""
+
+    @_builtins.property
+    def terms(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoreTerm]:
+        """What the score is made of, by size."""
+
+    def __init__(
+        self,
+        *,
+        normalised: _builtins.str = ...,
+        score: _builtins.float = ...,
+        probability: _builtins.float | None = ...,
+        candidates: _abc.Iterable[_builtins.int] | None = ...,
+        terms: _abc.Iterable[Global___ScoreTerm] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "probability", b"probability"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "candidates", b"candidates", "normalised", b"normalised", "probability", b"probability", "score", b"score", "terms", b"terms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__probability: _TypeAlias = _typing.Literal["probability"]  # noqa: Y015
+    _WhichOneofArgType__probability: _TypeAlias = _typing.Literal["_probability", b"_probability"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__probability) -> _WhichOneofReturnType__probability | None: ...
+
+Global___GroupScore: _TypeAlias = GroupScore  # noqa: Y015
+
+@_typing.final
+class ScoreTerm(_message.Message):
+    """One part of a score: how far something that is known of this answer moved it, in log-odds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What moved it, such as `r1`, `r1 in legal`, `r1 agrees with pro` or `2 of 3 agree`."""
+    value: _builtins.float
+    """By how much; negative: away from this answer."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoreTerm: _TypeAlias = ScoreTerm  # noqa: Y015
 
 @_typing.final
 class Dissent(_message.Message):
