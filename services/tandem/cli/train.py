@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from tandem.cli.train_fusion import fusion
 from tandem.cli.train_gate import gate
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def _train() -> None:
 
 
 app.command(name="gate")(gate)
+app.command(name="fusion")(fusion)
 
 
 @app.command(name="classifier")

@@ -47,6 +47,8 @@ class Gate(_Document):
     rule: Literal["vote", "best_single"]
     vote: Part
     best_single: Part
+    unseen: Literal["vote", "best_single"] = "best_single"
+    """Who answers in a field that nothing was learned of: the vote only if it was better in fields held out."""
 
 
 class Learned(_Document):

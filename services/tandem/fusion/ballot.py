@@ -21,6 +21,7 @@ KINDS: Final = {
     types_pb2.ANSWER_FORM_CODE: Kind.CODE,
     types_pb2.ANSWER_FORM_SHORT_TEXT: Kind.TEXT,
     types_pb2.ANSWER_FORM_LONG_TEXT: Kind.LONG,
+    types_pb2.ANSWER_FORM_EXACT: Kind.EXACT,
 }
 
 

@@ -21,7 +21,7 @@ from tandem.fusion.terms import of_group
 from tandem.fusion.verdict import Scored, Verdict
 from tandem.v1 import types_pb2
 
-LEAST_SPEAKING: Final = 2 / 3
+LEAST_SPEAKING: Final = 1 / 3
 """Part of a panel's voices that must say something."""
 
 
@@ -34,7 +34,7 @@ class LearnedVotes:
     def panel(self, cast: Cast) -> LearnedVote | None:
         """Return the panel for these voices; None if there is none.
 
-        All voices that say anything must be in it, and be two thirds of it; so an empty answer decides nothing. Of
+        All voices that say anything must be in it, and be a third of it; so an empty answer decides nothing. Of
         several it is the one with the fewest voices that say nothing, then the one that knows most of the contexts,
         then the one that was asked most questions.
         """
@@ -72,11 +72,18 @@ class LearnedVote:
         scored = [self._scored(cast, group, asked, weights) for group in cast.groups]
         scored = _with_probabilities(scored)
         scored.sort(key=lambda one: -one.score)
-        if self.learned.gate.rule == "best_single":
+        if self._rule(cast.contexts) == "best_single":
             best = self._best_single(cast)
             scored.sort(key=lambda one: best not in one.group.members)  # stable: the others stay by score
             return Verdict(types_pb2.FUSION_RULE_BEST_SINGLE, scored, weights)
         return Verdict(types_pb2.FUSION_RULE_LEARNED_VOTE, scored, weights)
+
+    def _rule(self, contexts: Sequence[str]) -> str:
+        """Return who answers; a question's field is its finest context, and one without any is in no known field."""
+        gate = self.learned.gate
+        if self._contexts and (not contexts or contexts[-1] not in self._contexts):
+            return gate.unseen
+        return gate.rule
 
     def _best_single(self, cast: Cast) -> int:
         order = {voice: place for place, voice in enumerate(self.learned.voices)}

@@ -37,6 +37,7 @@ class Kind(enum.Enum):
     CODE = enum.auto()
     TEXT = enum.auto()
     LONG = enum.auto()
+    EXACT = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ JSON_CHARACTERS: Final = 200_000
 """Longest answer in which a JSON value is looked for."""
 ANYTHING: Final = Wanted()
 
-_DIRECT: Final = (Kind.SET, Kind.JSON, Kind.CODE, Kind.TEXT, Kind.LONG)
+_DIRECT: Final = (Kind.SET, Kind.JSON, Kind.CODE, Kind.TEXT, Kind.LONG, Kind.EXACT)
 _MARKUP: Final = re.compile(r"[*`$#]+|\\[()\[\],!; ]|\\(?:left|right|text|mathrm|mathbf)\b|\\(?=%)")
 _FRACTION: Final = re.compile(r"\\[dt]?frac ?\{([^{}]{1,40})\} ?\{([^{}]{1,40})\}")
 _BOXED: Final = re.compile(r"\\boxed ?\{([^{}]{1,200})\}")
@@ -132,6 +133,8 @@ def _direct(text: str, wanted: Wanted) -> Normal:
         kind, value = Kind.JSON, json_value(text[:JSON_CHARACTERS])
     elif wanted.kind is Kind.CODE:
         kind, value = Kind.CODE, program(text)
+    elif wanted.kind is Kind.EXACT:
+        kind, value = Kind.EXACT, text.strip()
     else:
         return _text(text, wanted.kind or Kind.TEXT)
     return Normal(kind, _cut(value)) if value else NOTHING

@@ -26,6 +26,7 @@ FORMS: Final = {
     Kind.CODE: types_pb2.ANSWER_FORM_CODE,
     Kind.TEXT: types_pb2.ANSWER_FORM_SHORT_TEXT,
     Kind.LONG: types_pb2.ANSWER_FORM_LONG_TEXT,
+    Kind.EXACT: types_pb2.ANSWER_FORM_EXACT,
 }
 
 

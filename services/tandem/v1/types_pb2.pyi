@@ -474,6 +474,8 @@ class _AnswerFormEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AnswerForm
     """Some words."""
     ANSWER_FORM_LONG_TEXT: _AnswerForm.ValueType  # 9
     """Text too long to be said in the same words twice: compared by similarity."""
+    ANSWER_FORM_EXACT: _AnswerForm.ValueType  # 10
+    """Text of which every character counts, such as the output of a program; only space around it does not."""
 
 class AnswerForm(_AnswerForm, metaclass=_AnswerFormEnumTypeWrapper):
     """What kind of answer a text is. Answers of different forms are never the same answer."""
@@ -498,6 +500,8 @@ ANSWER_FORM_SHORT_TEXT: AnswerForm.ValueType  # 8
 """Some words."""
 ANSWER_FORM_LONG_TEXT: AnswerForm.ValueType  # 9
 """Text too long to be said in the same words twice: compared by similarity."""
+ANSWER_FORM_EXACT: AnswerForm.ValueType  # 10
+"""Text of which every character counts, such as the output of a program; only space around it does not."""
 Global___AnswerForm: _TypeAlias = AnswerForm  # noqa: Y015
 
 class _FusionRule:

@@ -22,6 +22,7 @@ SAME = [
     (Kind.CODE, "[7,1,2]", "[7, 1, 2]"),
     (Kind.CODE, "int f() { return 1; } // one", "int f()\n{\n  return 1;\n}"),
     (Kind.TEXT, "Paris.", " paris"),
+    (Kind.EXACT, " [7, 1]\n", "[7, 1]"),
     (Kind.NUMBER, "It is about 1/2, so I say: the answer is 50%.", "0.5"),
 ]
 APART = [
@@ -30,6 +31,7 @@ APART = [
     (Kind.CODE, "def f(x): return x*2", "def f(x): return x*3"),
     (Kind.CODE, "'a b'", "'ab'"),
     (Kind.TEXT, "Paris", "Rome"),
+    (Kind.EXACT, "[7,1,2]", "[7, 1, 2]"),
     (Kind.NUMBER, "5", "-5"),
 ]
 

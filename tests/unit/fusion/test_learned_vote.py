@@ -21,7 +21,7 @@ WEIGHTS = {"any answer": -1.0, "r1": 0.5, "pro": 1.0, "r1 in domain legal": 2.0,
 WEIGHTS |= {"r1 agrees with mini": 1.5}
 
 
-def panel(rule: str = "vote", voices: tuple[str, ...] = VOICES) -> Learned:
+def panel(rule: str = "vote", voices: tuple[str, ...] = VOICES, unseen: str = "") -> Learned:
     """Return a panel whose weights can be added up by hand."""
     return Learned(
         name="test",
@@ -29,7 +29,7 @@ def panel(rule: str = "vote", voices: tuple[str, ...] = VOICES) -> Learned:
         reliability={voice: 0.8 - 0.1 * at for at, voice in enumerate(voices)},
         questions=100,
         contexts=("domain legal",),
-        gate=Gate.model_validate({"rule": rule, "vote": 0.9, "best_single": 0.8}),
+        gate=Gate.model_validate({"rule": rule, "vote": 0.9, "best_single": 0.8, "unseen": unseen or rule}),
         weights=WEIGHTS,
     )
 
@@ -80,10 +80,19 @@ def test_gate_lets_the_best_voice_that_says_something_answer() -> None:
     assert gated.decide(request(("mini", "C"), ("pro", ""), ("r1", "B"))).text == "B"
 
 
+def test_in_a_field_that_nothing_is_known_of_another_gate_decides() -> None:
+    said = (("pro", "A"), ("r1", "B"), ("mini", "B"))
+    cautious = core(panel(unseen="best_single"))
+    assert cautious.decide(request(*said, domain=types_pb2.DOMAIN_LEGAL)).text == "B"
+    assert cautious.decide(request(*said, domain=types_pb2.DOMAIN_MEDICAL)).text == "A"
+    assert cautious.decide(request(*said)).text == "A"
+
+
 def test_other_voices_are_not_weighed_by_the_panel() -> None:
     strangers = core(panel()).decide(request(("pro", "A"), ("r1", "B"), ("stranger", "B"))).fusion
     assert strangers.rule == types_pb2.FUSION_RULE_RELIABILITY_VOTE
-    alone = core(panel()).decide(request(("pro", "A"), ("r1", ""), ("mini", ""))).fusion
+    four = panel(voices=("pro", "r1", "mini", "other"))
+    alone = core(four).decide(request(("pro", "A"), ("r1", ""), ("mini", ""), ("other", ""))).fusion
     assert alone.rule == types_pb2.FUSION_RULE_RELIABILITY_VOTE
 
 

@@ -17,6 +17,9 @@ from tandem.training.fusion.fit import FACTORS, fit, loss_of, probabilities, win
 from tandem.training.fusion.recordings import Recording
 
 FOLDS: Final = 3
+FIELD_FOLDS: Final = 4
+LEAST_FIELDS: Final = 3
+"""In so many fields a vote must have been measured to vote in another one."""
 LEAST_WEIGHT: Final = 5e-4
 """A smaller weight moves nothing, and is not written."""
 
@@ -34,7 +37,8 @@ def learn_panel(name: str, recording: Recording) -> Learned:
 
     How much weights are shrunk is chosen by cross-validation, with near-duplicates together, for the least logarithmic
     loss. On the same questions, not learned from, the vote is compared with the best voice: it must be right more
-    often, else the best voice answers.
+    often, else the best voice answers. In fields that the panel does not know the same holds, measured on fields held
+    out.
     """
     forms = recording.forms()
     panel = panel_of(recording, forms)
@@ -50,7 +54,7 @@ def learn_panel(name: str, recording: Recording) -> Learned:
         questions=len(recording),
         contexts=tuple(sorted(contexts)),
         answers=tuple(sorted(panel.answers)),
-        gate=_gate(recording, usable(forms), found, crossed.told, tuple(panel.log_odds)),
+        gate=_gate(recording, usable(forms), found, crossed, tuple(panel.log_odds)),
         weights={
             term: round(float(weight), 4)
             for term, weight in zip(found.names, weights, strict=True)
@@ -80,17 +84,47 @@ def _cross(found: Design, fold: NDArray[np.intp]) -> _Crossed:
 
 
 def _gate(
-    recording: Recording, says: NDArray[np.bool_], found: Design, told: Numbers, order: tuple[str, ...]
+    recording: Recording, says: NDArray[np.bool_], found: Design, crossed: _Crossed, order: tuple[str, ...]
 ) -> Gate:
-    won = winners(found, told)
-    vote = float(np.where(won >= 0, found.right[won], 0.0).mean())
     best = best_single(recording.of(order), says[:, [recording.voices.index(voice) for voice in order]])
-    rule: Literal["vote", "best_single"] = "vote" if vote > best else "best_single"
-    return Gate(rule=rule, vote=round(vote, 4), best_single=round(best, 4))
+    vote = _right(found, crossed.told)
+    rule: Literal["vote", "best_single"] = "vote" if vote.mean() > best.mean() else "best_single"
+    return Gate(
+        rule=rule,
+        vote=round(float(vote.mean()), 4),
+        best_single=round(float(best.mean()), 4),
+        unseen=rule if _better_elsewhere(recording, found, crossed.factor, best) else "best_single",
+    )
 
 
-def best_single(recording: Recording, says: NDArray[np.bool_]) -> float:
-    """Return how often the first voice that says something is right."""
+def _better_elsewhere(recording: Recording, found: Design, factor: float, best: Numbers) -> bool:
+    """Tell whether the vote is better in fields held out, by more than the standard error of the fields' gains."""
+    contexts = [recording.contexts(row) for row in range(len(recording))]
+    fields = np.array([context[-1] if context else "" for context in contexts])
+    names = np.unique(fields)
+    if len(names) < LEAST_FIELDS:
+        return False
+    fold = numbered(fields, folds=min(FIELD_FOLDS, len(names)))
+    told = np.zeros(len(found.right))
+    for number in np.unique(fold):
+        weights = fit(found, found.of(fold != number), factor)
+        out = found.of(fold == number)
+        told[out] = probabilities(found, weights)[out]
+    gain = _right(found, told) - best
+    gains = np.array([gain[fields == name].mean() for name in names])
+    return bool(gain.mean() > gains.std(ddof=1) / np.sqrt(len(names)))
+
+
+def _right(found: Design, told: Numbers) -> Numbers:
+    """Return whether the likeliest answer of each question is right, shape [questions]."""
+    won = winners(found, told)
+    right: Numbers = np.where(won >= 0, found.right[won], 0.0)
+    return right
+
+
+def best_single(recording: Recording, says: NDArray[np.bool_]) -> Numbers:
+    """Return whether the first voice that says something is right, shape [questions]."""
     first = says.argmax(axis=1)
     right = recording.right[np.arange(len(recording)), first] & says.any(axis=1)
-    return float(right.mean())
+    marks: Numbers = right.astype(np.float64)
+    return marks

@@ -28,7 +28,8 @@ LEFT_OUT: Final = frozenset({"DeepSeek-Coder-V2"})
 _MATHEMATICS: Final = types_pb2.TASK_MATHEMATICS
 _TASKS: Final = {"gsm": _MATHEMATICS, "math_l5": _MATHEMATICS, "crux": types_pb2.TASK_CODE}
 _DOMAINS: Final = frozenset(types_pb2.Domain.keys())
-_FORMS: Final = {"crux": types_pb2.ANSWER_FORM_CODE}
+_FORMS: Final = {"crux": types_pb2.ANSWER_FORM_EXACT}
+"""The output of a program: that recording holds `[7,1,2]` for wrong where `[7, 1, 2]` is right."""
 
 
 class DataMissing(Exception):
@@ -190,7 +191,7 @@ def _open(questions: Mapping[str, list[Any]], said: Mapping[str, list[Any]]) -> 
         for at in mine:
             if (column := columns.get(said["model"][at])) is not None:
                 place = places[said["id"][at]]
-                answers[place][column] = str(said["pred"][at] or "")
+                answers[place][column] = _written(said["pred"][at], name)
                 right[place, column] = bool(said["correct"][at])
         texts = [str(questions["question"][row]) for row in rows]
         recording = Recording(
@@ -207,6 +208,11 @@ def _open(questions: Mapping[str, list[Any]], said: Mapping[str, list[Any]]) -> 
         )
         found.append(_sorted(recording))
     return found
+
+
+def _written(said: object, name: str) -> str:
+    """Return an answer as a model writes it; a program may well put out nothing, and that is an answer."""
+    return '""' if said == "" and name in _FORMS else str(said or "")
 
 
 def _sorted(recording: Recording) -> Recording:
