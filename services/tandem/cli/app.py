@@ -15,6 +15,7 @@ from tandem.cli.classify import classify
 from tandem.cli.fetch import fetch
 from tandem.cli.keys import app as keys_app
 from tandem.cli.ledger import app as ledger_app
+from tandem.cli.plan import plan
 from tandem.cli.policy import app as policy_app
 from tandem.cli.reviews import reviews
 from tandem.cli.train import app as train_app
@@ -34,6 +35,7 @@ app.command(name="fetch")(fetch)
 app.command(name="calibrate")(calibrate)
 app.command(name="classify")(classify)
 app.command(name="reviews")(reviews)
+app.command(name="plan")(plan)
 
 
 class ServiceName(StrEnum):

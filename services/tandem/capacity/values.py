@@ -1,0 +1,116 @@
+"""Reads what to plan from the chart's values: nodes, shapes, variants and layouts of the tiers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from tandem.capacity.errors import BadPlan
+from tandem.capacity.memory import Precision
+from tandem.capacity.shape import Shape
+
+
+class _Part(BaseModel):
+    """A part of the values; what planning does not need is the chart's business and passed over."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class VariantValues(_Part):
+    """A variant of a tier."""
+
+    precision: Precision
+    context: int = Field(ge=1, le=10**7)
+    concurrency: int = Field(ge=1, le=10**4)
+
+
+class ModelValues(_Part):
+    """A tier's model; an empty shape is one that nobody has given."""
+
+    shape: Mapping[str, Any] = {}
+
+
+class ParallelValues(_Part):
+    """A replica's GPUs."""
+
+    tensor: int = Field(default=1, ge=1, le=1024)
+    pipeline: int = Field(default=1, ge=1, le=1024)
+
+
+class TierValues(_Part):
+    """A tier."""
+
+    node: str = ""
+    model: ModelValues = ModelValues()
+    variants: Mapping[str, VariantValues] = Field(min_length=1)
+    parallel: ParallelValues = ParallelValues()
+    replicas: int = Field(default=1, ge=0, le=10**6)
+
+
+class ChartValues(_Part):
+    """The values, as far as planning needs them."""
+
+    node: str = ""
+    tiers: Mapping[str, TierValues] = Field(min_length=1)
+
+
+def read_values(files: Sequence[Path]) -> ChartValues:
+    """Merge values files as Helm does: later ones win, mappings are merged, null removes a key.
+
+    Raises:
+        BadPlan: a file is not YAML, or lacks what a plan needs.
+        OSError: a file cannot be read.
+    """
+    merged: dict[str, Any] = {}
+    for file in files:
+        merged = _merged(merged, _read(file))
+    try:
+        return ChartValues.model_validate(merged)
+    except ValidationError as error:
+        raise BadPlan(f"{files[-1]}: {explained(error)}") from None
+
+
+def shape_of(place: str, numbers: Mapping[str, Any]) -> Shape | None:
+    """Return a shape given as numbers, None if there are none; raise `BadPlan` if they are not a shape."""
+    if not numbers:
+        return None
+    try:
+        shape = Shape.model_validate(numbers)
+    except ValidationError as error:
+        raise BadPlan(f"{place}: {explained(error)}") from None
+    if shape.problem():
+        raise BadPlan(f"{place}: {shape.problem()}")
+    return shape
+
+
+def explained(error: ValidationError) -> str:
+    """Say what is wrong, in one line."""
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        content = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise BadPlan(f"{file}: is not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise BadPlan(f"{file}: must be a mapping, as the chart's values are")
+    return content
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict):
+            below = result.get(key)
+            result[key] = _merged(below if isinstance(below, dict) else {}, value)
+        else:
+            result[key] = value
+    return result

@@ -1,0 +1,89 @@
+"""Would catch: weights that are not counted, a shipped shape that its config.json does not give, a bad file taken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tandem.capacity.errors import BadPlan
+from tandem.capacity.huggingface import read_config
+from tandem.capacity.shape import Shape, load_models
+
+# What decides the size in the files of the same names on Hugging Face.
+CONFIGS = Path(__file__).parents[2] / "testdata" / "models"
+# As the checkpoints' indexes have them, for R1 without the layer that predicts a second token.
+PARAMETERS = {
+    "deepseek-r1": 671_026_419_200,
+    "deepseek-r1-distill-llama-70b": 70_553_706_496,
+    "deepseek-r1-distill-qwen-32b": 32_763_876_352,
+    "deepseek-r1-distill-qwen-7b": 7_615_616_512,
+}
+
+
+def _read(folder: Path, config: dict[str, object]) -> Shape:
+    file = folder / "config.json"
+    file.write_text(json.dumps(config))
+    return read_config(file)
+
+
+@pytest.mark.parametrize(("name", "parameters"), PARAMETERS.items())
+def test_parameters_are_counted(name: str, parameters: int) -> None:
+    assert read_config(CONFIGS / f"{name}.json").parameters == parameters
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_shipped_shapes_are_those_of_the_configs(name: str) -> None:
+    shipped = load_models().models[name].shape
+    # A dense model has no count of active weights; R1's is what its authors state, rounded.
+    computed = read_config(CONFIGS / f"{name}.json")
+    assert computed.model_copy(update={"active_parameters": shipped.active_parameters}) == shipped
+
+
+def test_experts_that_a_token_does_not_use_are_left_out_of_the_active_weights() -> None:
+    active = read_config(CONFIGS / "deepseek-r1.json").active_parameters
+    assert 37.0e9 < active < 38.0e9
+
+
+def test_mixtral(tmp_path: Path) -> None:
+    # 8 x 7B: 46.7 billion in all, 12.9 billion for a token, as its authors say (arXiv 2401.04088).
+    sizes = {
+        "hidden_size": 4096,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+    }
+    experts = {
+        "intermediate_size": 14336,
+        "num_local_experts": 8,
+        "num_experts_per_tok": 2,
+        "vocab_size": 32000,
+    }
+    shape = _read(tmp_path, {"model_type": "mixtral", **sizes, **experts})
+    assert round(shape.parameters / 1e9, 1) == 46.7
+    assert round(shape.active_parameters / 1e9, 1) == 12.9
+
+
+def test_shared_tables_are_counted_once(tmp_path: Path) -> None:
+    config = json.loads((CONFIGS / "deepseek-r1-distill-qwen-7b.json").read_text())
+    tied = _read(tmp_path, {**config, "tie_word_embeddings": True})
+    assert PARAMETERS["deepseek-r1-distill-qwen-7b"] - tied.parameters == 152_064 * 3584
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "model_type is None"),
+        ('{"model_type": "gpt_bigcode"}', "'gpt_bigcode'"),
+        ('{"model_type": "llama"}', "lacks 'hidden_size'"),
+        ('{"model_type": "llama", "hidden_size": "x", "num_attention_heads": 1}', "not whole numbers"),
+    ],
+)
+def test_bad_files(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(text)
+    with pytest.raises(BadPlan, match=said) as caught:
+        read_config(file)
+    assert str(file) in str(caught.value)
