@@ -17,6 +17,7 @@ from tandem.cli.keys import app as keys_app
 from tandem.cli.ledger import app as ledger_app
 from tandem.cli.policy import app as policy_app
 from tandem.cli.train import app as train_app
+from tandem.cli.wait import wait
 from tandem.embedded.source import DEFAULT_SOURCE
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app.add_typer(train_app, name="train")
 app.command(name="fetch")(fetch)
 app.command(name="calibrate")(calibrate)
 app.command(name="classify")(classify)
+app.command(name="wait")(wait)
 
 
 class ServiceName(StrEnum):
