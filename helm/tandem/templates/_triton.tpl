@@ -81,7 +81,7 @@
 - {name: TMPDIR, value: /tmp}
 - {name: XDG_CACHE_HOME, value: /scratch/cache}
 {{- if eq .triton.engine "vllm" }}
-- {name: HF_HOME, value: {{ ternary "/weights/hub" "/scratch/hub" (not (empty .weights.claim)) }}}
+- {name: HF_HOME, value: {{ ternary "/weights/hub" "/scratch/hub" (and (eq .weights.source "huggingFace") (not (empty .weights.claim))) }}}
 - {name: VLLM_CACHE_ROOT, value: /scratch/cache/vllm}
 - {name: VLLM_NO_USAGE_STATS, value: "1"}
 - {name: TRITON_CACHE_DIR, value: /scratch/cache/triton}
