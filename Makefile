@@ -76,6 +76,7 @@ test-e2e: triton-env ## Run the whole system with the real model on a real Trito
 chart: $(INSTALLED) ## Check the Helm chart and the Dockerfile: render every profile and switch, and test what comes out.
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/helm lint --strict helm/tandem
+	$(BIN)/python tools/chart_files.py --check
 	$(BIN)/pytest tests/chart
 
 .PHONY: test-gpu
@@ -132,6 +133,10 @@ protos-lint: $(INSTALLED) ## Check the form of the contract, and that everything
 .PHONY: protos-breaking
 protos-breaking: $(INSTALLED) ## Fail when a client of the committed contract would break (AGAINST=.git#ref=…).
 	$(BIN)/buf breaking protos --against '$(AGAINST),subdir=protos'
+
+.PHONY: chart-files
+chart-files: $(INSTALLED) ## Write the chart's README and the objects of deploy/kustomize anew.
+	$(BIN)/python tools/chart_files.py
 
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve both lock files anew, keeping versions where they still fit (LOCK_OPTIONS=--upgrade).

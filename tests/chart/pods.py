@@ -36,6 +36,8 @@ class Cluster:
 
     objects: Sequence[Object]
     folder: Path
+    claims: Mapping[str, Path] = field(default_factory=dict)
+    """The folder behind each PersistentVolumeClaim."""
     pods: dict[str, Pod] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -200,6 +202,8 @@ class Pod:
 
     def _volume(self, volume: Mapping[str, Any]) -> Path:
         """Return the folder of a volume, made as a kubelet makes it."""
+        if "persistentVolumeClaim" in volume:
+            return self.cluster.claims[volume["persistentVolumeClaim"]["claimName"]]
         folder = self.folder / f"volume-{volume['name']}"
         if folder.exists():
             return folder

@@ -53,6 +53,16 @@ EVERYTHING: Final = {
 """Every switch turned on."""
 
 
+SPREAD: Final = {
+    "triton": {"engine": "vllm"},
+    "tiers": {
+        "pro": {"parallel": {"tensor": 8, "pipeline": 2}, "weights": {"source": "claim", "claim": "weights"}}
+    },
+    "monitoring": {"serviceMonitor": {"enabled": True}, "rules": {"enabled": True}},
+}
+"""A tier over two nodes, and what needs definitions that not every cluster has."""
+
+
 class Refused(Exception):
     """Helm refused the values; carries its words."""
 
@@ -90,7 +100,7 @@ def named(objects: Iterable[Object], kind: str, name: str) -> Object:
 
 
 def pod_specs(objects: Iterable[Object]) -> Iterator[tuple[str, Object, Object]]:
-    """Yield name, metadata and spec of every pod, also of those that Deployments make."""
+    """Yield name, metadata and spec of every pod, also of those that Deployments and groups make."""
     for each in objects:
         name = each["metadata"]["name"]
         if each["kind"] == "Pod":
@@ -98,6 +108,10 @@ def pod_specs(objects: Iterable[Object]) -> Iterator[tuple[str, Object, Object]]
         elif each["kind"] == "Deployment":
             template = each["spec"]["template"]
             yield name, template["metadata"], template["spec"]
+        elif each["kind"] == "LeaderWorkerSet":
+            for role in ("leader", "worker"):
+                template = each["spec"]["leaderWorkerTemplate"][f"{role}Template"]
+                yield f"{name}-{role}", template["metadata"], template["spec"]
 
 
 def containers(spec: Object) -> list[Object]:

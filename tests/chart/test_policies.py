@@ -13,6 +13,7 @@ from tandem.cli.settings import settings_class, variable
 from tests.chart.rendering import (
     EVERYTHING,
     PROFILES,
+    SPREAD,
     Object,
     Refused,
     containers,
@@ -27,6 +28,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "defaults": ("", {}),
     **{profile: (profile, {}) for profile in PROFILES},
     "everything": ("", EVERYTHING),
+    "spread": ("", SPREAD),
     "nothing": (
         "",
         {
@@ -39,6 +41,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 RESTRICTED_VOLUMES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
 }  # fmt: skip
+DEFINED_ELSEWHERE = {"leaderworkerset.x-k8s.io", "monitoring.coreos.com"}
 SERVICES = ["orchestrator", "classifier", "inference", "fusion"]
 
 
@@ -49,9 +52,29 @@ def objects(request: pytest.FixtureRequest) -> list[Object]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_schemas_of_kubernetes_accept_it(objects: list[Object], version: str) -> None:
-    assert len(objects) > 10
-    for each in objects:
+    own = [each for each in objects if each["apiVersion"].partition("/")[0] not in DEFINED_ELSEWHERE]
+    assert len(own) > 10
+    for each in own:
         kubernetes_validate.validate(each, version, strict=True)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_pods_of_a_group_are_those_of_kubernetes(version: str) -> None:
+    (group,) = of_kind(render("", SPREAD), "LeaderWorkerSet")
+    template = group["spec"]["leaderWorkerTemplate"]
+    for role in ("leaderTemplate", "workerTemplate"):
+        pod = {"apiVersion": "v1", "kind": "Pod", **template[role]}
+        kubernetes_validate.validate(pod, version, strict=True)
+
+
+def test_nothing_needs_a_definition_of_its_own_unless_it_is_asked_for() -> None:
+    assert not {each["apiVersion"].partition("/")[0] for each in render()} & DEFINED_ELSEWHERE
+    found = {
+        each["kind"]
+        for each in render("", SPREAD)
+        if each["apiVersion"].partition("/")[0] in DEFINED_ELSEWHERE
+    }
+    assert found == {"LeaderWorkerSet", "PrometheusRule", "ServiceMonitor"}
 
 
 def test_a_wrong_object_would_be_refused() -> None:
@@ -183,7 +206,7 @@ def test_a_pod_may_end_later_than_the_longest_answer(objects: list[Object]) -> N
             drains = [float(value) for key, value in given.items() if key.endswith("_DRAIN_SECONDS")]
             drains += [
                 float(word.partition("=")[2])
-                for word in container["args"]
+                for word in container.get("args", [])
                 if word.startswith("--exit-timeout")
             ]
             assert spec["terminationGracePeriodSeconds"] >= pause + max(drains, default=0) + 5, name
@@ -246,3 +269,30 @@ def test_without_a_policy_of_its_own_nothing_may_be_reached_but_dns() -> None:
     ]
     selector = default["spec"]["podSelector"]["matchLabels"].items()
     assert all(selector <= metadata["labels"].items() for _, metadata, _ in pod_specs(render()))
+
+
+def test_the_nodes_of_a_replica_may_talk_and_only_the_first_is_asked() -> None:
+    objects = render("", SPREAD)
+    pods = {name: metadata["labels"] for name, metadata, _ in pod_specs(objects)}
+    (policy,) = (
+        each for each in of_kind(objects, "NetworkPolicy") if each["metadata"]["name"].endswith("-group-pro")
+    )
+    assert policy["spec"]["ingress"] == [{"from": [{"podSelector": policy["spec"]["podSelector"]}]}]
+    assert policy["spec"]["egress"] == [{"to": [{"podSelector": policy["spec"]["podSelector"]}]}]
+    labels = policy["spec"]["podSelector"]["matchLabels"].items()
+    (expression,) = policy["spec"]["podSelector"]["matchExpressions"]
+    chosen = {
+        name
+        for name, found in pods.items()
+        if labels <= found.items() and found[expression["key"]] in expression["values"]
+    }
+    assert chosen == {"trial-tandem-group-pro-leader", "trial-tandem-group-pro-worker"}
+    service = next(
+        each for each in of_kind(objects, "Service") if each["metadata"]["name"] == "trial-tandem-triton-pro"
+    )
+    assert _selected(service["spec"]["selector"], pods) == {"trial-tandem-group-pro-leader"}
+
+
+def test_an_engine_of_one_node_is_not_spread() -> None:
+    with pytest.raises(Refused, match="its engine simulator runs on one node"):
+        render("", {"tiers": {"pro": {"parallel": {"tensor": 1, "pipeline": 2}}}})

@@ -183,7 +183,12 @@
 {{- $triton := .triton -}}
 name: triton
 {{ include "tandem.containerBase" (dict "root" .root "settings" $triton "image" $triton.image) }}
+{{- if gt (int64 .tier.parallel.pipeline) 1 }}
+# vLLM waits until Ray has the GPUs of all nodes.
+command: [sh, -c, 'ray start --head --port=6379 && exec tritonserver "$@"', tritonserver]
+{{- else }}
 command: [tritonserver]
+{{- end }}
 args:
   {{- include "tandem.tritonArgs" (dict "triton" $triton "models" .models "longest" .longest) | nindent 2 }}
 env:
@@ -215,6 +220,66 @@ volumeMounts:
   - {name: weights, mountPath: /weights, readOnly: {{ ne .weights.source "huggingFace" }}}
   {{- end }}
   {{- with $triton.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{/* The spec of a pod that runs Triton. Takes a dict: root, triton, name, tier, models, longest, selector. */}}
+{{- define "tandem.tritonPod" -}}
+{{- $full := include "tandem.fullname" .root -}}
+{{ include "tandem.podSpec" (dict "root" .root "settings" .triton "selector" .selector "grace" (add (int64 .triton.preStopSeconds) (int64 .longest) 15)) }}
+initContainers:
+  {{- include "tandem.tritonInit" (dict "root" .root "triton" .triton "weights" .tier.weights "models" .models) | nindent 2 }}
+containers:
+  - {{- include "tandem.tritonContainer" (dict "root" .root "triton" .triton "tier" .tier "weights" .tier.weights "models" .models "longest" .longest) | nindent 4 }}
+  {{- with .triton.extraContainers }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+volumes:
+  {{- include "tandem.tritonVolumes" (dict "full" $full "tier" .name "triton" .triton "weights" .tier.weights "models" .models) | nindent 2 }}
+  {{- with .triton.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{/* The spec of a pod that lends its GPUs to the Triton of another node. Takes a dict: root, triton, name, tier, models, longest. */}}
+{{- define "tandem.workerPod" -}}
+{{- $full := include "tandem.fullname" .root -}}
+{{- $weights := .tier.weights -}}
+{{ include "tandem.podSpec" (dict "root" .root "settings" (omit .triton "topologySpread") "selector" "" "grace" (add (int64 .longest) 15)) }}
+containers:
+  - name: worker
+    {{- include "tandem.containerBase" (dict "root" .root "settings" .triton "image" .triton.image) | nindent 4 }}
+    command: [sh, -c, 'exec ray start --address="$LWS_LEADER_ADDRESS:6379" --block']
+    env:
+      {{- include "tandem.tritonEnv" (dict "triton" .triton "weights" $weights) | nindent 6 }}
+      {{- with .triton.extraEnv }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+    resources:
+      {{- include "tandem.tritonResources" (dict "triton" .triton "tier" .tier) | nindent 6 }}
+    volumeMounts:
+      - {name: shm, mountPath: /dev/shm}
+      - {name: scratch, mountPath: /scratch}
+      - {name: tmp, mountPath: /tmp}
+      {{- if $weights.claim }}
+      - {name: weights, mountPath: /weights, readOnly: {{ ne $weights.source "huggingFace" }}}
+      {{- end }}
+      {{- with .triton.extraVolumeMounts }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+volumes:
+  - name: shm
+    emptyDir: {medium: Memory, sizeLimit: {{ .triton.sharedMemory }}}
+  - name: scratch
+    emptyDir: {sizeLimit: {{ .triton.scratch }}}
+  - name: tmp
+    emptyDir: {sizeLimit: 1Gi}
+  {{- if $weights.claim }}
+  - name: weights
+    persistentVolumeClaim: {claimName: {{ $weights.claim }}, readOnly: {{ eq $weights.source "claim" }}}
+  {{- end }}
+  {{- with .triton.extraVolumes }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end -}}
