@@ -8,6 +8,14 @@ ln -s "$(basename "$(dirname "$environment"/lib/python3.*/site-packages)")/site-
 ln -s lib/packages "$environment/packages"
 ln -s ../packages/pytriton/tritonserver/bin/tritonserver "$environment/bin/tritonserver"
 
+# llama.cpp needs the library that comes with gcc, which a small base image does not have.
+gomp=$(PATH="$PATH:/sbin:/usr/sbin" ldconfig -p | awk '/libgomp\.so\.1 .*x86-64/ {print $NF; exit}')
+if [ -z "$gomp" ]; then
+    echo "libgomp.so.1 is missing: take a BUILD_BASE with gcc (Debian: apt-get install libgomp1)" >&2
+    exit 1
+fi
+cp -L "$gomp" "$environment/libpython/"
+
 mkdir -p "$backends"
 cp -R "$environment/backends/python" "$backends/python"
 cp -R deploy/triton/library/. "$backends/python/"

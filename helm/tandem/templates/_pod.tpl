@@ -142,9 +142,11 @@ spec:
           ports:
             - {name: grpc, containerPort: {{ .port }}, protocol: TCP}
           {{- include "tandem.grpcProbes" (merge (dict "port" .port) $settings) | nindent 10 }}
+          {{- if $settings.preStopSeconds }}
           lifecycle:
             preStop:
               sleep: {seconds: {{ int64 $settings.preStopSeconds }}}
+          {{- end }}
           resources:
             {{- toYaml $settings.resources | nindent 12 }}
           volumeMounts:

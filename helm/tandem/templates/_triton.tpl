@@ -206,9 +206,11 @@ readinessProbe:
   {{- $triton.readinessProbe | default (dict "httpGet" (dict "path" "/v2/health/ready" "port" "http") "periodSeconds" 5 "timeoutSeconds" 5 "failureThreshold" 3) | toYaml | nindent 2 }}
 livenessProbe:
   {{- $triton.livenessProbe | default (dict "httpGet" (dict "path" "/v2/health/live" "port" "http") "periodSeconds" 10 "timeoutSeconds" 10 "failureThreshold" 6) | toYaml | nindent 2 }}
+{{- if $triton.preStopSeconds }}
 lifecycle:
   preStop:
     sleep: {seconds: {{ int64 $triton.preStopSeconds }}}
+{{- end }}
 resources:
   {{- include "tandem.tritonResources" (dict "triton" $triton "tier" .tier) | nindent 2 }}
 volumeMounts:
