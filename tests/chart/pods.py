@@ -2,7 +2,7 @@
 
 Each container has a root folder that it cannot write, the volumes that the chart mounts, the chart's user, no
 capabilities, and is process 1 of its own. What differs from a cluster: all pods share the loopback interface, so that
-`0.0.0.0` becomes an address of the pod's own, and names of Services come from a file of hosts.
+`0.0.0.0` becomes an address of the pod's own, and the Service with an address of its own is one of its pods.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import shlex
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,13 +22,16 @@ import grpc.aio
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.chart.dns import resolver_configuration, serving_names
 from tests.chart.images import Image, image
-from tests.chart.rendering import Object, named, of_kind, pod_specs
+from tests.chart.rendering import NAMESPACE, Object, named, of_kind, pod_specs
 
 TARGETS: Final = {"tandem": "tandem", "tandem-triton-cpu": "triton-cpu"}
 """Target of the Dockerfile for each repository of the chart."""
 ANYWHERE: Final = "0.0.0.0"  # noqa: S104 - what is replaced
 READY_SECONDS: Final = 90.0
+FILES: Final = ("hosts", "resolv.conf")
+"""What a kubelet puts into /etc."""
 
 
 @dataclass(slots=True)
@@ -39,44 +43,49 @@ class Cluster:
     claims: Mapping[str, Path] = field(default_factory=dict)
     """The folder behind each PersistentVolumeClaim."""
     pods: dict[str, Pod] = field(default_factory=dict)
+    _names: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def __post_init__(self) -> None:
         for number, (name, metadata, spec) in enumerate(pod_specs(self.objects), start=1):
             self.pods[name] = Pod(self, name, metadata, spec, f"127.40.0.{number}")
-        lines = ["127.0.0.1 localhost"]
-        for service in of_kind(self.objects, "Service"):
-            selector = service["spec"]["selector"].items()
-            lines += [
-                f"{pod.address} {service['metadata']['name']}"
-                for pod in self.pods.values()
-                if selector <= pod.metadata["labels"].items()
-            ]
-        self.hosts.parent.mkdir(parents=True, exist_ok=True)
-        self.hosts.write_text("\n".join(lines) + "\n")
+        (self.folder / "hosts").write_text("127.0.0.1 localhost\n")
+        (self.folder / "resolv.conf").write_text(resolver_configuration(NAMESPACE))
 
-    @property
-    def hosts(self) -> Path:
-        """The file of hosts, which stands for the cluster's DNS."""
-        return self.folder / "hosts"
+    def addresses(self, service: str) -> list[str] | None:
+        """Return where a Service is reached: at its ready pods, or, with an address of its own, at one of them."""
+        found = [each for each in of_kind(self.objects, "Service") if each["metadata"]["name"] == service]
+        if not found:
+            return None
+        spec = found[0]["spec"]
+        chosen = [
+            pod for pod in self.pods.values() if spec["selector"].items() <= pod.metadata["labels"].items()
+        ]
+        if spec.get("clusterIP") == "None":
+            return [pod.address for pod in chosen if pod.ready]
+        return [pod.address for pod in chosen][:1]
 
     async def start(self) -> None:
         """Start every pod that is not a test, and wait until all are ready."""
+        await self._names.enter_async_context(serving_names(NAMESPACE, self.addresses))
         running = [pod for pod in self.pods.values() if not pod.is_test]
         await asyncio.gather(*(pod.start() for pod in running))
-        await asyncio.gather(
-            *(pod.until(("startupProbe", "readinessProbe"), READY_SECONDS) for pod in running)
+        await asyncio.gather(*(pod.until_ready(READY_SECONDS) for pod in running))
+
+    async def replace(self, name: str) -> Pod:
+        """Start another pod in place of one that has ended, at another address."""
+        gone = self.pods.pop(name)
+        self.pods[name] = Pod(
+            self, f"{name}-again", gone.metadata, gone.spec, gone.address.replace(".0.", ".1.")
         )
+        await self.pods[name].start()
+        return self.pods[name]
 
     async def stop(self, seconds: float) -> dict[str, int]:
         """Ask every pod to end and return the exit statuses; what does not end in time is killed and has -9."""
         running = [pod for pod in self.pods.values() if pod.process]
-        return dict(
-            zip(
-                [pod.name for pod in running],
-                await asyncio.gather(*(pod.stop(seconds) for pod in running)),
-                strict=True,
-            )
-        )
+        statuses = await asyncio.gather(*(pod.stop(seconds) for pod in running))
+        await self._names.aclose()
+        return dict(zip([pod.name for pod in running], statuses, strict=True))
 
 
 @dataclass(slots=True)
@@ -89,6 +98,8 @@ class Pod:
     spec: Object
     address: str
     process: asyncio.subprocess.Process | None = None
+    ready: bool = False
+    _watching: asyncio.Task[None] | None = None
 
     @property
     def is_test(self) -> bool:
@@ -107,6 +118,16 @@ class Pod:
             assert status == 0, f"{self.name}/{container['name']} ended with {status}:\n{self.log(container)}"
         (container,) = self.spec["containers"]
         self.process = await self._begin(container)
+        if "readinessProbe" in container:
+            self._watching = asyncio.create_task(self._watch(container))
+
+    async def _watch(self, container: Object) -> None:
+        """Look at the probes as often as the chart says, as a kubelet does."""
+        while not await self.probe(container["startupProbe"]):
+            await asyncio.sleep(container["startupProbe"]["periodSeconds"])
+        while True:
+            self.ready = await self.probe(container["readinessProbe"])
+            await asyncio.sleep(container["readinessProbe"]["periodSeconds"])
 
     async def run(self) -> str:
         """Run it to its end, which must be a good one, and return what its container said."""
@@ -115,6 +136,16 @@ class Pod:
         assert self.process is not None
         assert await self.process.wait() == 0, self.log(container)
         return self.log(container)
+
+    async def until_ready(self, seconds: float) -> None:
+        """Wait until it is ready, and let nobody else know before it is."""
+        (container,) = self.spec["containers"]
+        end = time.monotonic() + seconds
+        while not self.ready:
+            assert self.process is not None
+            assert self.process.returncode is None, f"{self.name} ended:\n{self.log(container)}"
+            assert time.monotonic() < end, f"{self.name} is not ready:\n{self.log(container)}"
+            await asyncio.sleep(0.1)
 
     async def until(self, probes: Sequence[str], seconds: float) -> None:
         """Wait until probes succeed."""
@@ -138,6 +169,9 @@ class Pod:
     async def stop(self, seconds: float) -> int:
         """Send SIGTERM to the container and return its exit status."""
         assert self.process is not None
+        if self._watching:
+            self._watching.cancel()
+        self.ready = False
         for child in psutil.Process(self.process.pid).children() if self.process.returncode is None else []:
             child.send_signal(signal.SIGTERM)
         try:
@@ -173,6 +207,7 @@ class Pod:
         new.mkdir()
         given = {entry["name"]: str(entry["value"]) for entry in container.get("env", [])}
         words = [*container["command"], *container.get("args", [])]
+        files = shlex.quote(str(self.cluster.folder))
         mounts = [self._mount(mount) for mount in container["volumeMounts"]]
         variables = [f"{key}={value}" for key, value in {**root.variables, **given}.items()]
         command = [word.replace(ANYWHERE, self.address) for word in [*variables, *words]]
@@ -182,8 +217,11 @@ class Pod:
                 "mount --make-rprivate /",
                 f"new={shlex.quote(str(new))}",
                 root.make_root,
-                'mkdir -p "$new"/etc; touch "$new"/etc/hosts',
-                f'mount --bind {shlex.quote(str(self.cluster.hosts))} "$new"/etc/hosts',
+                'mkdir -p "$new"/etc',
+                *(
+                    f'touch "$new"/etc/{name}; mount --bind {files}/{name} "$new"/etc/{name}'
+                    for name in FILES
+                ),
                 *mounts,
                 'mount -o remount,bind,ro "$new"',
                 f'exec setpriv --no-new-privs chroot {user} --groups={group} "$new" env -i {shlex.join(command)}',

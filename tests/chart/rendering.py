@@ -17,6 +17,7 @@ CHART: Final = ROOT / "helm" / "tandem"
 HELM: Final = Path(sys.executable).with_name("helm")
 PROFILES: Final = sorted(path.name for path in CHART.glob("values-*.yaml"))
 RELEASE: Final = "trial"
+NAMESPACE: Final = "serving"
 Object = Mapping[str, Any]
 
 _FULL_URL: Final = "postgresql+psycopg://tandem@db/tandem"
@@ -84,7 +85,7 @@ def render(profile: str = "", values: Mapping[str, Any] = {}) -> list[Object]:
 @cache
 def _rendered(profile: str, values: str) -> tuple[Object, ...]:
     files = ["--values", str(CHART / profile)] if profile else []
-    text = helm("template", RELEASE, str(CHART), "--namespace", "serving", *files, values=json.loads(values))
+    text = helm("template", RELEASE, str(CHART), "--namespace", NAMESPACE, *files, values=json.loads(values))
     return tuple(found for found in yaml.safe_load_all(text) if found)
 
 

@@ -297,7 +297,9 @@ def test_the_nodes_of_a_replica_may_talk_and_only_the_first_is_asked() -> None:
 def test_a_pod_that_need_not_wait_has_no_pause() -> None:
     """A pause of no seconds is refused by some versions of Kubernetes."""
     objects = render("", {"defaults": {"preStopSeconds": 0}})
-    assert not any("lifecycle" in container for _, _, spec in pod_specs(objects) for container in containers(spec))
+    assert not any(
+        "lifecycle" in container for _, _, spec in pod_specs(objects) for container in containers(spec)
+    )
 
 
 def test_an_engine_of_one_node_is_not_spread() -> None:

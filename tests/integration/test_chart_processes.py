@@ -24,6 +24,7 @@ pytestmark = [
     ),
 ]
 STOP_SECONDS = 40.0
+FOUND_SECONDS = 45.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -59,6 +60,12 @@ async def test_services_whose_triton_is_gone_are_alive_and_not_ready(cluster: Cl
     assert await inference.probe(container["livenessProbe"])
     orchestrator = cluster.pods[f"{RELEASE}-tandem-orchestrator"]
     await orchestrator.until(("readinessProbe", "livenessProbe"), 5.0)
+
+
+async def test_a_triton_that_comes_back_at_another_address_is_found(cluster: Cluster) -> None:
+    again = await cluster.replace(f"{RELEASE}-tandem-triton-pro")
+    await again.until_ready(60.0)
+    await cluster.pods[f"{RELEASE}-tandem-inference-pro"].until_ready(FOUND_SECONDS)
 
 
 async def test_every_pod_ends_when_it_is_asked_to(cluster: Cluster) -> None:
