@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-ADDRESS: Final = "127.53.0.53"
+NETWORK: Final = f"127.{2 + os.getpid() % 250}"
+"""The first half of all addresses: another one for each process, so that two runs do not meet."""
+ADDRESS: Final = f"{NETWORK}.2.53"
 ZONE: Final = "svc.cluster.local"
 TTL_SECONDS: Final = 5
 A_RECORD, NO_ERROR, NO_SUCH_NAME = 1, 0, 3

@@ -22,7 +22,7 @@ import grpc.aio
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.chart.dns import resolver_configuration, serving_names
+from tests.chart.dns import NETWORK, resolver_configuration, serving_names
 from tests.chart.images import Image, image
 from tests.chart.rendering import NAMESPACE, Object, named, of_kind, pod_specs
 
@@ -47,7 +47,7 @@ class Cluster:
 
     def __post_init__(self) -> None:
         for number, (name, metadata, spec) in enumerate(pod_specs(self.objects), start=1):
-            self.pods[name] = Pod(self, name, metadata, spec, f"127.40.0.{number}")
+            self.pods[name] = Pod(self, name, metadata, spec, f"{NETWORK}.0.{number}")
         (self.folder / "hosts").write_text("127.0.0.1 localhost\n")
         (self.folder / "resolv.conf").write_text(resolver_configuration(NAMESPACE))
 
@@ -75,7 +75,11 @@ class Cluster:
         """Start another pod in place of one that has ended, at another address."""
         gone = self.pods.pop(name)
         self.pods[name] = Pod(
-            self, f"{name}-again", gone.metadata, gone.spec, gone.address.replace(".0.", ".1.")
+            self,
+            f"{name}-again",
+            gone.metadata,
+            gone.spec,
+            gone.address.replace(f"{NETWORK}.0.", f"{NETWORK}.1."),
         )
         await self.pods[name].start()
         return self.pods[name]
