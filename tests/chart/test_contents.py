@@ -220,3 +220,23 @@ def test_two_replicas_have_a_budget_for_disruptions() -> None:
         "orchestrator", "classifier", "fusion", "inference-r1", "inference-pro",
     }  # fmt: skip
     assert of_kind(render(), "PodDisruptionBudget") == []
+
+
+def test_nothing_zero_and_false_count_as_said(tmp_path: Path) -> None:
+    """Merging maps in templates easily takes them for not said."""
+    said: dict[str, Any] = {
+        "defaults": {"replicas": 2},
+        "orchestrator": {"pdb": {"enabled": False}, "preStopSeconds": 0, "topologySpread": []},
+        "tiers": {"r1": {"replicas": 0}},
+        "policy": {"cache": {"entries": 0}},
+    }
+    objects = render("", said)
+    _, policy = documents(objects, tmp_path)
+    assert policy.cache.entries == 0
+    assert f"{RELEASE}-tandem-orchestrator" not in {
+        each["metadata"]["name"] for each in of_kind(objects, "PodDisruptionBudget")
+    }
+    spec = named(objects, "Deployment", f"{RELEASE}-tandem-orchestrator")["spec"]["template"]["spec"]
+    assert "topologySpreadConstraints" not in spec
+    assert "lifecycle" not in spec["containers"][0]
+    assert named(objects, "Deployment", f"{RELEASE}-tandem-triton-r1")["spec"]["replicas"] == 0
