@@ -87,6 +87,10 @@ test-gpu: $(INSTALLED) ## Run a real GPU out of memory (docs/gpu_out_of_memory.m
 bench-routing: $(INSTALLED) ## Measure how well Tandem routes, on recorded answers (TANDEM_DATA=FOLDER).
 	$(BIN)/python tools/bench/routing.py
 
+.PHONY: bench-fusion
+bench-fusion: $(INSTALLED) ## Measure how much better several answers are than one, on recorded answers (TANDEM_DATA=FOLDER).
+	$(BIN)/python tools/bench/fusion.py
+
 .PHONY: bench-routing-gate
 bench-routing-gate: $(INSTALLED) ## The same, and fail when a figure got worse than chance explains.
 	$(BIN)/python tools/bench/routing.py --gate $(ROUTING_BASELINE)

@@ -84,7 +84,7 @@ class Stream:
         elif kind == "reasoning":
             self._reasoning.append(event.reasoning.delta)
         elif kind == "revision":
-            self._text = [event.revision.text]
+            self._text, self._reasoning = [event.revision.text], [event.revision.reasoning]
         elif kind == "finished":
             self._answer = event.finished.answer
             self._answer.text = "".join(self._text)
@@ -135,7 +135,7 @@ class Client:
             conversation: a question, or messages of which the last one is the user's.
             deadline_seconds: time the whole request may take; None: the policy's default.
             request_id: identifier to find the request by; None: one is made.
-            options: further fields of `GenerateRequest`: sampling, tier, variant, strategy, no_cache.
+            options: further fields of `GenerateRequest`: sampling, tier, variant, strategy, no_cache, no_revisions.
 
         Raises:
             TandemError: the request failed.

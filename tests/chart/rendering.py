@@ -44,7 +44,7 @@ EVERYTHING: Final = {
         "apiKeys": {"existingSecret": "more-keys"},
     },
     "classifier": {"artifact": "/extra/own.safetensors"},
-    "fusion": {"reliability": {"r1": 0.6}},
+    "fusion": {"reliability": {"r1": 0.6}, "artifact": "/extra/votes.json"},
     "networkPolicy": {
         "metrics": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
         "orchestratorEgress": [{"ports": [{"port": 5432, "protocol": "TCP"}]}],

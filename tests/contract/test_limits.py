@@ -146,8 +146,8 @@ LIMITS: dict[str, Limit] = {
         [generate(tier="r1", variant=name) for name in ("8int", "INT8", NAME + "b")],
     ),
     "GenerateRequest.strategy enum.defined_only": Limit(
-        [generate(strategy=enum(value)) for value in range(5)],
-        [generate(strategy=enum(5)), generate(strategy=enum(-1))],
+        [generate(strategy=enum(value)) for value in range(6)],
+        [generate(strategy=enum(6)), generate(strategy=enum(-1))],
     ),
     "GenerateRequest cel.generate.last_message_of_user": Limit(
         [generate(message(role=types_pb2.ROLE_ASSISTANT), message())],
@@ -193,6 +193,29 @@ LIMITS: dict[str, Limit] = {
     ),
     "FuseRequest.task enum.defined_only": Limit(
         [fuse(candidate(), task=enum(value)) for value in (0, 8)], [fuse(candidate(), task=enum(9))]
+    ),
+    "FuseRequest.category string.max_bytes": Limit(
+        [fuse(candidate(), category="c" * 64), fuse(candidate(), category="法" * 21)],
+        [fuse(candidate(), category="c" * 65), fuse(candidate(), category="法" * 22)],
+    ),
+    "FuseRequest.form enum.defined_only": Limit(
+        [fuse(candidate(), form=enum(value)) for value in (0, 9)], [fuse(candidate(), form=enum(10))]
+    ),
+    "FuseRequest.labels repeated.max_items": Limit(
+        [fuse(candidate(), labels=["x"] * 64)], [fuse(candidate(), labels=["x"] * 65)]
+    ),
+    "FuseRequest.labels repeated.items.string.min_bytes": Limit(
+        [fuse(candidate(), labels=["x"])], [fuse(candidate(), labels=["x", ""])]
+    ),
+    "FuseRequest.labels repeated.items.string.max_bytes": Limit(
+        [fuse(candidate(), labels=["x" * 64])],
+        [fuse(candidate(), labels=["x" * 65])],
+    ),
+    "FuseRequest.relative_tolerance double.gte": Limit(
+        [fuse(candidate(), relative_tolerance=0)], [fuse(candidate(), relative_tolerance=-0.001)]
+    ),
+    "FuseRequest.relative_tolerance double.lte": Limit(
+        [fuse(candidate(), relative_tolerance=0.1)], [fuse(candidate(), relative_tolerance=0.101)]
     ),
     "Candidate.target required": Limit([fuse(candidate())], [fuse(fusion_pb2.Candidate(text="x"))]),
     "Candidate.text string.max_bytes": Limit(

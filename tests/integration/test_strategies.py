@@ -86,6 +86,41 @@ async def test_an_ensemble_votes_and_keeps_dissent(client: Client, streamed: boo
     assert not answer.degradations
 
 
+async def test_the_first_voice_of_an_ensemble_streams_and_is_revised(client: Client) -> None:
+    slow = sim("pro", text="Answer: C", ttft_ms=600)
+    prompt = f"Which one? {sim('r1', text='The answer is B.')} {sim('r1-int8', text='C')} {slow}"
+    started = time.monotonic()
+    stream = client.stream(prompt, strategy=types_pb2.STRATEGY_ENSEMBLE, no_cache=True, deadline_seconds=5)
+    events, first_text = [], 0.0
+    async for event in stream:
+        events.append(event)
+        if event.HasField("text") and not first_text:
+            first_text = time.monotonic() - started
+
+    assert first_text < 0.5  # the slowest voice begins only after 0.6 s
+    assert kinds(events) == ["started", "text", "revision", "finished"]
+    assert joined(events) == "The answer is B."
+    assert stream.answer.text in {"C", "Answer: C"}
+    assert stream.answer.answered_by in (R1_INT8, PRO)
+
+
+async def test_without_revisions_an_ensemble_is_shown_after_the_vote(client: Client) -> None:
+    prompt = (
+        f"Which one? {sim('r1', text='The answer is B.')} {sim('r1-int8', text='C')} {sim('pro', text='C')}"
+    )
+
+    stream = client.stream(
+        prompt,
+        strategy=types_pb2.STRATEGY_ENSEMBLE,
+        no_cache=True,
+        no_revisions=True,
+        deadline_seconds=5,
+    )
+
+    assert kinds([event async for event in stream]) == ["started", "text", "finished"]
+    assert stream.answer.text == "C"
+
+
 @pytest.mark.parametrize("fault", ["error", "oom"])
 async def test_a_missing_voice_is_stated_and_the_others_answer(client: Client, fault: str) -> None:
     prompt = f"{sim(text='B')} {sim('r1-int8', fault=fault)}"

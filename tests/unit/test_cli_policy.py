@@ -43,6 +43,11 @@ def test_a_good_policy() -> None:
     assert result.stdout.count("\n") == 1
 
 
+def test_rules_are_counted() -> None:
+    result = check(DEPLOY / "workflows" / "medical_triage.yaml", "--catalogue", CATALOGUE)
+    assert "; 2 rules; " in result.stdout
+
+
 def test_a_bad_policy(bad: Path) -> None:
     result = check(bad, "--catalogue", CATALOGUE)
     assert result.exit_code == 1

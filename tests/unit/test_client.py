@@ -187,11 +187,12 @@ async def test_a_stream_joins_over_a_seam() -> None:
 def test_a_revision_replaces_the_text() -> None:
     stream = Stream.__new__(Stream)
     stream._text, stream._reasoning, stream._answer = [], [], None
+    stream._note(Event(reasoning=orchestrator_pb2.ReasoningDelta(delta="hm")))
     stream._note(Event(text=orchestrator_pb2.TextDelta(delta="wrong")))
-    stream._note(Event(revision=orchestrator_pb2.Revision(text="right")))
+    stream._note(Event(revision=orchestrator_pb2.Revision(text="right", reasoning="so")))
     stream._note(Event(text=orchestrator_pb2.TextDelta(delta="!")))
     stream._note(Event(finished=orchestrator_pb2.Finished(answer=types_pb2.Answer())))
-    assert stream.answer.text == "right!"
+    assert (stream.answer.text, stream.answer.reasoning) == ("right!", "so")
 
 
 async def test_an_answer_that_is_not_there_yet() -> None:

@@ -75,7 +75,18 @@ def test_the_shipped_document_states_the_defaults(
     shipped: Policy, catalogue: Catalogue, tmp_path: Path
 ) -> None:
     smallest = load_text(tmp_path, catalogue, SMALLEST)
-    for name in ("deadline", "strategy", "classifier", "sampling", "max_attempts", "cache", "budgets"):
+    for name in (
+        "deadline",
+        "strategy",
+        "rules",
+        "cascade",
+        "value",
+        "classifier",
+        "sampling",
+        "max_attempts",
+        "cache",
+        "budgets",
+    ):
         assert getattr(shipped, name) == getattr(smallest, name), name
     assert shipped.routing.threshold == smallest.routing.threshold
 
@@ -264,7 +275,21 @@ def test_the_most_specific_threshold_holds(tmp_path: Path, catalogue: Catalogue)
         ("max_attempts: 2", "max_attempts: 0", "max_attempts", "must be at least 1 (got 0)"),
         ("entries: 1000", "entries: -1", "cache.entries", "must be at least 0 (got -1)"),
         ("allowance_ms: 25", "allowance_ms: 0", "classifier.allowance_ms", "must be above 0 (got 0)"),
-        ("strategy: route", "strategy: cascade", "strategy", "must be 'route' or 'ensemble'"),
+        (
+            "strategy: route",
+            "strategy: shadow",
+            "strategy",
+            "must be 'route', 'cascade', 'ensemble' or 'auto'",
+        ),
+        (
+            "strategy: route\n\nrouting:\n",
+            "strategy: auto\n\nrouting:\n  target: {share: 0.3}\n",
+            "strategy",
+            "auto weighs the cost of each request and holds no routing.target",
+        ),
+        ("refine: true", "refine: true\n  template: x", "cascade.template", "must have {draft} in it, once"),
+        ("confidence: 0.5", "confidence: -0.5", "cascade.gate.confidence", "must be at least 0 (got -0.5)"),
+        ("domains: {}", "domains: {law: 0.1}", "value.domains.law", "must be 'general'"),
         ("creative:", "creativ:", "sampling.temperature.creativ", "is not known; did you mean creative?"),
         ("to: [r1], max", "to: [r1], mx", "fallbacks[0].mx_tokens", "is not known; did you mean max_tokens?"),
     ],

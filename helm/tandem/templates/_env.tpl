@@ -43,6 +43,9 @@
 {{- define "tandem.fusionEnv" -}}
 {{ include "tandem.deadlineEnv" (list "FUSION" .longest) }}
 - {name: TANDEM_FUSION_RELIABILITY, value: {{ .settings.reliability | toJson | quote }}}
+{{- with .settings.artifact }}
+- {name: TANDEM_FUSION_ARTIFACT, value: {{ . | quote }}}
+{{- end }}
 {{- end -}}
 
 {{- define "tandem.inferenceEnv" -}}

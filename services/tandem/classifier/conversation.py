@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tandem.classifier.courtesy import without_courtesy
 from tandem.classifier.leaning import leans_back, says_nothing
 from tandem.classifier.sample import ends
 from tandem.v1 import types_pb2
@@ -31,6 +32,12 @@ class Conversation:
     context: str
     characters: int
     """Length of the question before it was cut."""
+
+    @property
+    def request(self) -> tuple[str, int]:
+        """The question without courtesy at its edges, and how long that was before it was cut."""
+        text = without_courtesy(self.question)
+        return text, self.characters - len(self.question) + len(text)
 
 
 def read(messages: Sequence[types_pb2.Message]) -> Conversation:

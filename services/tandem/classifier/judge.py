@@ -28,7 +28,7 @@ class Judge:
         The context speaks through its n-grams alone: how long it is says nothing about what is asked.
         """
         sums, extractor = self._sums, self.artifact.extractor
-        features = extractor.features(conversation.question, conversation.characters)
+        features = extractor.features(*conversation.request)
         ngrams = sums.ngrams(features.indices, features.values)
         if conversation.context and self._context_weight:
             context = extractor.features(conversation.context, encode=False)

@@ -16,6 +16,7 @@ from tandem.cli.fetch import fetch
 from tandem.cli.keys import app as keys_app
 from tandem.cli.ledger import app as ledger_app
 from tandem.cli.policy import app as policy_app
+from tandem.cli.reviews import reviews
 from tandem.cli.train import app as train_app
 from tandem.cli.wait import wait
 from tandem.embedded.source import DEFAULT_SOURCE
@@ -33,6 +34,7 @@ app.add_typer(train_app, name="train")
 app.command(name="fetch")(fetch)
 app.command(name="calibrate")(calibrate)
 app.command(name="classify")(classify)
+app.command(name="reviews")(reviews)
 app.command(name="wait")(wait)
 
 
@@ -174,7 +176,7 @@ def ask(
     ] = None,
     tier: Annotated[str, typer.Option(help="The tier that must answer first.", show_default=False)] = "",
     variant: Annotated[str, typer.Option(help="The variant of that tier.", show_default=False)] = "",
-    strategy: Annotated[str | None, typer.Option(help="route or ensemble.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="route, cascade, ensemble or auto.")] = None,
     deadline: Annotated[float | None, typer.Option(help="Seconds the answer may take.", min=0.001)] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Cap on generated tokens.", min=1)] = None,
     system: Annotated[str | None, typer.Option(help="A system message.")] = None,

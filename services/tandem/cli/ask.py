@@ -45,6 +45,8 @@ class Question:
             "tier": self.tier,
             "variant": self.variant,
             "no_cache": self.no_cache,
+            # What a pipe was given cannot be taken back.
+            "no_revisions": not sys.stdout.isatty(),
             "strategy": _strategy(self.strategy),
             "sampling": types_pb2.Sampling(max_tokens=self.max_tokens),
             "deadline_seconds": self.deadline_seconds,

@@ -74,9 +74,9 @@ def newest(
     from tandem.cli.ledger_report import requests_table, show
     from tandem.ledger import queries
 
-    with _reading(database) as connection:
+    with reading_or_exit(database) as connection:
         found = queries.newest(connection, queries.Which(since, tenant), limit)
-    _print_json({"requests": found}) if as_json else show(requests_table(found))
+    print_json({"requests": found}) if as_json else show(requests_table(found))
 
 
 @app.command()
@@ -97,11 +97,11 @@ def totals(
     from tandem.ledger import queries
 
     which = queries.Which(since, tenant)
-    with _reading(database) as connection:
+    with reading_or_exit(database) as connection:
         groups, all_of_them = queries.totals(connection, which, by.value), queries.total(connection, which)
     if as_json:
         records = [{by.value: each.group, **total_record(each)} for each in groups]
-        _print_json({"groups": records, "total": total_record(all_of_them)})
+        print_json({"groups": records, "total": total_record(all_of_them)})
     else:
         show(totals_table(by.value, groups, all_of_them))
 
@@ -121,9 +121,9 @@ def show_request(
     from tandem.cli.ledger_report import show_in_full
     from tandem.ledger import queries
 
-    with _reading(database) as connection:
+    with reading_or_exit(database) as connection:
         found = queries.requests_named(connection, request_id)
-    _print_json({"requests": found}) if as_json else show_in_full(found)
+    print_json({"requests": found}) if as_json else show_in_full(found)
     if not found:
         typer.echo(
             f"tandem ledger: no request {request_id} in the ledger; it is booked when it has ended", err=True
@@ -160,13 +160,13 @@ def check(
         counted = fetch_counts(metrics)
     except MetricsUnreadable as error:
         _fail(error)
-    with _reading(database) as connection:
+    with reading_or_exit(database) as connection:
         booked = queries.tokens_by_model(connection, queries.Which(since))
     compared = compare(booked, counted)
     agree = all(each.within(tolerance) for each in compared)
     if as_json:
         records = [comparison_record(each, tolerance) for each in compared]
-        _print_json({"ok": agree, "tolerance_percent": tolerance, "models": records})
+        print_json({"ok": agree, "tolerance_percent": tolerance, "models": records})
     else:
         show(comparisons_table(compared, tolerance))
     raise typer.Exit(0 if agree else 1)
@@ -207,10 +207,10 @@ def give_feedback(
             given = [Feedback(request_id or "", RIGHT if right else WRONG, source.value, tier, tenant)]
     except FeedbackInvalid as error:
         _fail(error)
-    with _reading(database) as connection:
+    with reading_or_exit(database) as connection:
         unknown = add_feedback(connection, given)
     if as_json:
-        _print_json({"booked": len(given) - len(unknown), "unknown": unknown})
+        print_json({"booked": len(given) - len(unknown), "unknown": unknown})
     else:
         typer.echo(f"{len(given) - len(unknown)} of {len(given)} booked.")
     for each in unknown:
@@ -241,11 +241,11 @@ def prune(
     """
     from tandem.ledger import pruning
 
-    with _reading(database) as connection:
+    with reading_or_exit(database) as connection:
         count = pruning.prune(connection, before) if yes else pruning.older(connection, before)
     until = f"{before.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     if as_json:
-        _print_json({"before": before.astimezone(UTC).isoformat(), "requests": count, "deleted": yes})
+        print_json({"before": before.astimezone(UTC).isoformat(), "requests": count, "deleted": yes})
     elif yes:
         typer.echo(f"{count} requests from before {until} are forgotten.")
     else:
@@ -266,7 +266,7 @@ def _refuse_options_before(context: typer.Context) -> None:
 
 
 @contextmanager
-def _reading(database: str) -> Iterator[Any]:
+def reading_or_exit(database: str) -> Iterator[Any]:
     """Give a connection to the ledger; say what is wrong with it and leave with status 2."""
     from tandem.ledger.errors import LedgerUnusable
     from tandem.ledger.schema import reading
@@ -283,5 +283,6 @@ def _fail(error: Exception) -> NoReturn:
     raise typer.Exit(2) from error
 
 
-def _print_json(value: dict[str, Any]) -> None:
+def print_json(value: dict[str, Any]) -> None:
+    """Print one JSON object."""
     typer.echo(json.dumps(value, ensure_ascii=False))

@@ -58,6 +58,22 @@ def requests_table(found: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
+def reviews_table(found: Iterable[Mapping[str, Any]]) -> Table:
+    """Return the answers that wait for a person, one a row."""
+    table = _table(("waits since (UTC)", "review", "request", "tenant", "tier", "outcome", "domain"))
+    for each in found:
+        table.add_row(
+            each["started_at"][:19].replace("T", " "),
+            each["review_id"],
+            escape(each["request_id"]),
+            escape(each["tenant"]),
+            _model(each["tier"], each["variant"]),
+            each["outcome"],
+            each["domain"] or "-",
+        )
+    return table
+
+
 def totals_table(by: str, groups: Iterable[Total], all_of_them: Total) -> Table:
     """Return the sums of each group and of all."""
     table = _table((by,), ("requests", "attempts", "amplification", "in", "out", "cost"))

@@ -66,9 +66,10 @@ def _acceptance(file: Path, policy: Policy, catalogue: Catalogue) -> str:
 
 def _summary(policy: Policy) -> str:
     routing = policy.routing
+    rules = f"; {len(policy.rules)} rules" if policy.rules else ""
     held = f", to hold {routing.strong} at {routing.target}" if routing.target else ""
     return (
         f"strategy {policy.strategy}; {routing.cheap} answers from a probability of {routing.threshold:g}, "
-        f"else {routing.strong}{held}; {len(policy.fallbacks)} fallbacks; "
+        f"else {routing.strong}{held}{rules}; {len(policy.fallbacks)} fallbacks; "
         f"{len(policy.entitlements.tenants)} tenants with tiers of their own; revision {policy.revision}"
     )

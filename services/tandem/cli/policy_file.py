@@ -1,4 +1,4 @@
-"""Writes thresholds into a policy; what else the file says, comments included, stays."""
+"""Writes thresholds and the weights of the gate into a policy; what else the file says, comments included, stays."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from tandem.catalogue import Catalogue
 from tandem.cli.in_place import change, round_trip
+from tandem.orchestrator.cascade_policy import Gate
 from tandem.orchestrator.policy import load_policy
 
 
@@ -35,6 +36,20 @@ def write_thresholds(file: Path, catalogue: Catalogue, new: Thresholds) -> None:
     change(
         file, lambda target: _with(target, catalogue, new), lambda written: load_policy(written, catalogue)
     )
+
+
+def write_gate(file: Path, catalogue: Catalogue, gate: Gate) -> None:
+    """Change the gate of a policy's cascade in one step. Raises as `write_thresholds`."""
+
+    def gated(target: Path) -> Any:
+        load_policy(target, catalogue)
+        tree = round_trip().load(target.read_text(encoding="utf-8-sig"))
+        if "cascade" not in tree:
+            _set(tree, "cascade", CommentedMap(), after="ensemble")
+        _set(tree["cascade"], "gate", _flow(gate.model_dump()), after="threshold")
+        return tree
+
+    change(file, gated, lambda written: load_policy(written, catalogue))
 
 
 def _with(file: Path, catalogue: Catalogue, new: Thresholds) -> Any:

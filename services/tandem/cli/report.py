@@ -33,7 +33,12 @@ class Screen:
             self._write(event.text.delta)
         elif event.HasField("revision"):
             self._stop_thinking()
-            self._write(f"\n{event.revision.text}")
+            mark = (
+                f"{_DIM}— revised by {tier_name(event.revision.answered_by)} —{_PLAIN}"
+                if self._colours
+                else ""
+            )
+            self._write(f"\n\n{mark}\n{event.revision.text}")
 
     def end(self) -> None:
         """Finish the line, if there is one."""
@@ -69,7 +74,8 @@ def reason(answer: types_pb2.Answer) -> str:
         return f"from the cache, made for request {answer.source_request_id}"
     if answer.cache == types_pb2.CACHE_OUTCOME_SHARED:
         return f"shared with request {answer.source_request_id}"
-    words = [answer.plan.reasons[0]] if answer.plan.reasons else []
+    # Under a rule the first reason is its name.
+    words = list(answer.plan.reasons[: 2 if answer.plan.rule else 1])
     words += [
         f"{word(types_pb2.DegradationReason.Name(d.reason), 'DEGRADATION_REASON_')}: {d.detail}"
         for d in answer.degradations
@@ -98,12 +104,31 @@ def _facts(answer: types_pb2.Answer) -> list[tuple[str, str]]:
     return [
         ("tier", tier_name(answer.answered_by)),
         ("why", reason(answer)),
+        *([("gate", gate_words(answer.gate))] if answer.HasField("gate") else []),
         ("tokens", f"{answer.usage.input_tokens} in, {answer.usage.output_tokens} out"),
         ("first token", f"{answer.ttft_ms:.0f} ms" if answer.HasField("ttft_ms") else "-"),
         ("per token", f"{tpot:.1f} ms" if tpot is not None else "-"),
         ("cost", usd(answer.cost_nano_usd)),
         ("request", answer.request_id),
+        *([("review", review_words(answer.review))] if answer.HasField("review") else []),
     ]
+
+
+def gate_words(verdict: types_pb2.GateVerdict) -> str:
+    """Return what the gate of a cascade said about the draft, and by which signals."""
+    comparison = "<" if verdict.escalated else "≥"
+    signals = [
+        f"{name.replace('_', ' ')} {getattr(verdict, name):.2f}"
+        for name in ("confidence", "r1_suffices", "agreement")
+        if verdict.HasField(name)
+    ]
+    passes = f"the draft suffices: {verdict.probability:.2f} {comparison} {verdict.threshold:.2f}"
+    return f"{passes} ({', '.join(signals)})" if signals else passes
+
+
+def review_words(review: types_pb2.Review) -> str:
+    """Return the case and its status."""
+    return f"{review.id}: {word(types_pb2.ReviewStatus.Name(review.status), 'REVIEW_STATUS_')}"
 
 
 def usd(nano_usd: int) -> str:
@@ -133,6 +158,8 @@ def show_plan(explained: orchestrator_pb2.ExplainResponse) -> None:
         )
     console.print(attempts)
     console.print(_models_table(explained.models))
+    if explained.options:
+        console.print(_options_table(explained.options))
     for line in [*plan.reasons, *_fallbacks(plan)]:
         console.print(f"· {escape(line)}")
 
@@ -168,6 +195,24 @@ def _models_table(models: Sequence[types_pb2.ModelState]) -> Table:
             f"{model.in_flight} of {model.limit}",
             f"{model.queued}, {model.queue_ms:.0f} ms",
             word(types_pb2.BreakerState.Name(model.breaker), "BREAKER_STATE_"),
+        )
+    return table
+
+
+def _options_table(options: Sequence[orchestrator_pb2.StrategyOption]) -> Table:
+    """Return what each strategy would be worth."""
+    table = Table("strategy", "models", "right", "cost", "usually", "surely", "worth", "")
+    for option in options:
+        marks = "best" if option.best else "" if option.fits else "too slow"
+        table.add_row(
+            word(types_pb2.Strategy.Name(option.strategy), "STRATEGY_"),
+            ", ".join(map(tier_name, option.targets)),
+            f"{option.expected_correctness:.1%}",
+            usd(option.cost_nano_usd),
+            f"{option.duration_ms:.0f} ms",
+            f"{option.longest_ms:.0f} ms",
+            usd(option.value_nano_usd),
+            marks,
         )
     return table
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tandem.classifier.errors import ArtifactUnusable
+from tandem.fusion.errors import ArtifactUnusable as FusionUnusable
 from tandem.ledger.errors import LedgerUnusable
 from tandem.serving.server import StartError
 from tandem.serving.settings import ServiceSettings
@@ -53,7 +54,7 @@ def exit_on_bad_settings(service: str) -> Iterator[None]:
             name = variable(cls, ".".join(map(str, problem["loc"])))
             typer.echo(f"{name}: {problem['msg']}; see `tandem serve {service} --settings`", err=True)
         raise typer.Exit(2) from error
-    except (ArtifactUnusable, DocumentError) as error:
+    except (ArtifactUnusable, FusionUnusable, DocumentError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     except (LedgerUnusable, StartError) as error:

@@ -1,4 +1,4 @@
-"""`tandem train`: makes an artifact of the classifier. What the commands need is imported when they run."""
+"""`tandem train`: makes what is learned from data. What the commands need is imported when they run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from tandem.cli.train_fusion import fusion
+from tandem.cli.train_gate import gate
+
 if TYPE_CHECKING:
     from tandem.training.classifier.own_measure import Measured
 
@@ -19,6 +22,10 @@ app = typer.Typer(help="Train what is learned from data.", no_args_is_help=True)
 @app.callback()
 def _train() -> None:
     """Train what is learned from data."""
+
+
+app.command(name="gate")(gate)
+app.command(name="fusion")(fusion)
 
 
 @app.command(name="classifier")

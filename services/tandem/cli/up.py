@@ -18,6 +18,7 @@ from tandem.embedded.local import Models, local_system
 from tandem.embedded.progress import progress_on
 from tandem.embedded.system import System
 from tandem.embedded.triton import TritonStatus
+from tandem.fusion.errors import ArtifactUnusable as FusionUnusable
 from tandem.ledger.errors import LedgerUnusable
 from tandem.ledger.opening import check_ledger
 from tandem.serving.server import StartError, stop_signal
@@ -100,7 +101,14 @@ async def run_up(options: Options) -> int:
             typer.echo("Ctrl-C stops it.", err=True)
             await stop.wait()
             typer.echo("Stopping: running requests get time to finish ...", err=True)
-    except (ArtifactUnusable, EmbeddedError, DocumentError, LedgerUnusable, StartError) as error:
+    except (
+        ArtifactUnusable,
+        FusionUnusable,
+        EmbeddedError,
+        DocumentError,
+        LedgerUnusable,
+        StartError,
+    ) as error:
         typer.echo(f"tandem up: {error}", err=True)
         return 1
     return 0

@@ -11,6 +11,7 @@ from tandem.classifier.classify import ClassifierCore
 from tandem.classifier.current import current_artifact
 from tandem.classifier.settings import Settings as ClassifierSettings
 from tandem.embedded.system import System
+from tandem.fusion.current import current_weighing
 from tandem.fusion.fuse import FusionCore
 from tandem.fusion.settings import Settings as FusionSettings
 from tandem.inference.__main__ import build as build_inference
@@ -31,7 +32,7 @@ async def together(system: System) -> AsyncIterator[str]:
 
     Raises:
         StartError: the address is taken.
-        ArtifactUnusable: the classifier's file does not hold an artifact.
+        ArtifactUnusable: the classifier's or fusion's file does not hold an artifact.
         DocumentError: catalogue, policy or keys are not valid.
         LedgerUnusable: the ledger cannot be opened.
     """
@@ -47,7 +48,9 @@ async def together(system: System) -> AsyncIterator[str]:
             name: build_inference(catalogue, name, channels[system.triton[name]]) for name in catalogue.tiers
         }
         artifact = await stack.enter_async_context(current_artifact(ClassifierSettings().artifact))
-        services = Services(ClassifierCore(artifact), FusionCore(FusionSettings().reliability), tiers)
+        fusing = FusionSettings()
+        weighing = await stack.enter_async_context(current_weighing(fusing.artifact))
+        services = Services(ClassifierCore(artifact), FusionCore(fusing.reliability, weighing), tiers)
         listen = Listen(system.listen, system.drain_seconds)
         server = await stack.enter_async_context(serving(listen, services, catalogue, policy, stores))
         await server.start()

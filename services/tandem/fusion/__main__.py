@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from tandem.fusion.current import current_weighing
 from tandem.fusion.fuse import FusionCore
 from tandem.fusion.servicer import SERVICE_NAME, FusionServicer
 from tandem.fusion.settings import Settings
@@ -14,12 +15,17 @@ from tandem.v1 import fusion_pb2_grpc
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
-    fusion_pb2_grpc.add_FusionServiceServicer_to_server(
-        FusionServicer(FusionCore(settings.reliability)), server.grpc
-    )
-    await run(server, always_healthy(SERVICE_NAME))
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        ArtifactUnusable: the file does not hold an artifact.
+    """
+    async with current_weighing(settings.artifact) as weighing:
+        server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
+        fusion_pb2_grpc.add_FusionServiceServicer_to_server(
+            FusionServicer(FusionCore(settings.reliability, weighing)), server.grpc
+        )
+        await run(server, always_healthy(SERVICE_NAME))
 
 
 def main() -> None:

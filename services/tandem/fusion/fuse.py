@@ -1,33 +1,49 @@
-"""Chooses one answer of several by a weighted vote."""
+"""Chooses one answer of several."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from tandem.call import Call
-from tandem.fusion.normalise import Kind, Normal, normalise
-from tandem.v1 import fusion_pb2, types_pb2
+from tandem.fusion.artifact import Artifact
+from tandem.fusion.ballot import Cast, cast
+from tandem.fusion.learned_vote import LearnedVotes
+from tandem.fusion.minimum_risk import minimum_risk
+from tandem.fusion.reliability_vote import reliability_vote, weights
+from tandem.fusion.verdict import Verdict, response
+from tandem.v1 import fusion_pb2
 
 DEFAULT_RELIABILITY: Final = 0.6
-"""Probability of a right answer of a tier about which nothing is known."""
-LEAST_RELIABILITY: Final = 0.5
-MOST_RELIABILITY: Final = 0.99
-UNKNOWN_CONFIDENCE: Final = 0.5
-DISSENT_CHARACTERS: Final = 4096
-"""Longest losing text that is handed back."""
+"""Probability of a right answer of a voice about which nothing is known."""
 
 
-@dataclass(slots=True)
-class _Group:
-    """Candidates that say the same."""
+class Weighing(Protocol):
+    """Holds what was learned; it may be replaced between requests."""
 
-    form: Normal
-    members: list[int] = field(default_factory=list)
-    weight: float = 0.0
+    @property
+    def learned(self) -> Learnt:
+        """What is known now."""
+        ...
+
+
+class Learnt:
+    """An artifact, ready to vote with; satisfies `Weighing` by itself."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
+        self.votes = LearnedVotes(artifact)
+        self.voices = frozenset(artifact.voices).union(*(panel.voices for panel in artifact.panels))
+
+    @property
+    def learned(self) -> Learnt:
+        """Itself."""
+        return self
+
+
+NOTHING_LEARNED: Final = Learnt(Artifact())
 
 
 class FusionCore:
@@ -35,77 +51,56 @@ class FusionCore:
 
     The rule:
 
-    1. Every answer is brought into comparable form (`normalise`); candidates with the same form are a group. An
-       empty answer is in no group and weighs 0.
-    2. A candidate weighs ln(p / (1 - p)) × (1 + c) / 2, with p the reliability of its tier, clipped to 0.5 … 0.99,
-       and c the confidence of its attempt, 0.5 if unknown. So a tier that is right half of the time has no weight,
-       and a sure attempt weighs up to twice as much as an unsure one: confidences of models are too optimistic to
-       count for more.
-    3. The heaviest group wins, of equal ones the one whose first candidate was given first. Its answer is the text
-       of its heaviest member, unchanged.
-    4. Agreement is the weight of the winning group over the weight of all. A single candidate agrees with itself.
-    5. Every other group is handed back as dissent, however light it is.
-    6. If nothing weighs anything, the vote abstains: the first usable candidate, else the first one, is the answer.
+    1. Every answer is brought into comparable form (`normalise`); candidates with the same form are a group
+       (`grouped`). An empty answer is in no group and weighs 0.
+    2. If most answers are long texts, the one most like the others is chosen (`minimum_risk`).
+    3. If weights were learned for these voices together, their vote decides, or, where that was not measured to be
+       better, the most reliable voice (`LearnedVotes`).
+    4. Else every candidate weighs the log-odds of its voice's reliability times its confidence, and the heaviest group
+       wins (`reliability_vote`). If nothing weighs anything, the vote abstains: the first usable candidate.
+    5. The answer is the text of the winning group's heaviest member, unchanged; of equal ones the first. Every other
+       group is handed back as dissent, however light it is.
 
     Args:
-        reliability: probability of a right answer by name of tier; a tier that is missing has 0.6.
+        reliability: probability of a right answer by name of tier. It goes before what was learned of single voices; a
+            voice that neither knows has 0.6.
+        weighing: what was learned.
     """
 
-    def __init__(self, reliability: Mapping[str, float] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        reliability: Mapping[str, float] = MappingProxyType({}),
+        weighing: Weighing = NOTHING_LEARNED,
+    ) -> None:
         self._reliability = dict(reliability)
+        self._weighing = weighing
 
     async def fuse(self, request: fusion_pb2.FuseRequest, call: Call) -> fusion_pb2.FuseResponse:
-        """Choose by weighted vote; never waits and never fails for any text."""
-        candidates = request.candidates
-        numeric = request.task == types_pb2.TASK_MATHEMATICS
-        forms = [normalise(candidate.text, numeric) for candidate in candidates]
-        weights = [self._weight(candidate, form) for candidate, form in zip(candidates, forms, strict=True)]
-        groups = _grouped(forms, weights)
-        total = math.fsum(weights)
-        winner = max(groups, key=lambda group: group.weight, default=None)
-        chosen = max(winner.members, key=weights.__getitem__) if winner else 0
-        fusion = types_pb2.Fusion(
-            agreement=_agreement(winner, total, len(candidates)), abstained=total == 0, winner=chosen
-        )
-        for candidate, form, weight in zip(candidates, forms, weights, strict=True):
-            fusion.ballots.add(target=candidate.target, normalised=form.value, weight=weight)
-        for group in sorted(groups, key=lambda group: group.weight, reverse=True):
-            if group is not winner:
-                fusion.dissent.append(_dissent(group, candidates, weights))
-        return fusion_pb2.FuseResponse(text=candidates[chosen].text, fusion=fusion)
+        """Choose; never waits and never fails for any text."""
+        return self.decide(request)
 
-    def _weight(self, candidate: fusion_pb2.Candidate, form: Normal) -> float:
-        if form.kind is Kind.NOTHING:
-            return 0.0
-        reliability = self._reliability.get(candidate.target.tier, DEFAULT_RELIABILITY)
-        reliability = min(max(reliability, LEAST_RELIABILITY), MOST_RELIABILITY)
-        confidence = candidate.confidence if candidate.HasField("confidence") else UNKNOWN_CONFIDENCE
-        return math.log(reliability / (1 - reliability)) * (1 + confidence) / 2
+    def decide(self, request: fusion_pb2.FuseRequest) -> fusion_pb2.FuseResponse:
+        """Choose one of at least one candidate."""
+        learned = self._weighing.learned
+        asked = cast(request, learned.voices)
+        fused = response(request.candidates, asked.forms, self._verdict(request, asked, learned))
+        fused.fusion.artifact_revision = learned.artifact.revision
+        return fused
 
+    def _verdict(self, request: fusion_pb2.FuseRequest, asked: Cast, learned: Learnt) -> Verdict:
+        if asked.groups and not asked.is_long and (vote := learned.votes.panel(asked)):
+            return vote.verdict(asked)
 
-def _grouped(forms: Sequence[Normal], weights: Sequence[float]) -> list[_Group]:
-    groups: dict[Normal, _Group] = {}
-    for index, form in enumerate(forms):
-        if form.kind is not Kind.NOTHING:
-            groups.setdefault(form, _Group(form)).members.append(index)
-    for group in groups.values():
-        group.weight = math.fsum(weights[index] for index in group.members)
-    return list(groups.values())
+        def reliability(voice: str) -> float | None:
+            if voice in self._reliability:
+                return self._reliability[voice]
+            known = learned.artifact.voices.get(voice)
+            return known.in_context(asked.contexts) if known else None
 
-
-def _agreement(winner: _Group | None, total: float, candidates: int) -> float:
-    if candidates == 1:
-        return 1.0
-    return min(winner.weight / total, 1.0) if winner and total else 0.0
-
-
-def _dissent(
-    group: _Group, candidates: Sequence[fusion_pb2.Candidate], weights: Sequence[float]
-) -> types_pb2.Dissent:
-    heaviest = max(group.members, key=weights.__getitem__)
-    return types_pb2.Dissent(
-        normalised=group.form.value,
-        text=candidates[heaviest].text[:DISSENT_CHARACTERS],
-        weight=group.weight,
-        targets=[candidates[index].target for index in group.members],
-    )
+        weighed = weights(asked, reliability, DEFAULT_RELIABILITY)
+        if asked.is_long:
+            return minimum_risk(asked, [candidate.text for candidate in request.candidates], weighed)
+        verdict = reliability_vote(asked, weighed)
+        if len(asked.speaking) == len(asked.groups) == 1 and (known := reliability(*asked.speaking)):
+            return replace(verdict, scored=[replace(verdict.scored[0], probability=known)])
+        return verdict

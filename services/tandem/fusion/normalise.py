@@ -1,8 +1,9 @@
 """Brings answers in free text into a form in which equal answers are equal.
 
-The last statement of a final answer is read: "The answer is B", "= 42", "答案是B", a LaTeX box. Without one the whole
-text is if it is short, else its last line. What is found is a choice, yes or no, a number, or else text; docs/fusion.md
-has the decisions.
+The last statement of a final answer is read: "The answer is B", "= 42", "答案是B", a LaTeX box. Without one the
+whole text is if it is short, else its last line. What is found is a choice, yes or no, a number, a JSON value, or else
+text; a question may want one form, or a label, a set or a program, which nobody could see from the answers alone.
+docs/fusion.md has the decisions.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ import re
 import unicodedata
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from tandem.fusion.labels import named_label
 from tandem.fusion.numbers import last_number, leading_number, only_number, written
+from tandem.fusion.programs import program
+from tandem.fusion.structured import items, json_value
+from tandem.fusion.units import Quantity
 
 
 class Kind(enum.Enum):
@@ -26,15 +31,36 @@ class Kind(enum.Enum):
     CHOICE = enum.auto()
     BOOLEAN = enum.auto()
     NUMBER = enum.auto()
+    LABEL = enum.auto()
+    SET = enum.auto()
+    JSON = enum.auto()
+    CODE = enum.auto()
     TEXT = enum.auto()
+    LONG = enum.auto()
+    EXACT = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """An answer in comparable form: two answers are the same if both fields are equal."""
+    """An answer in comparable form: two answers are the same if kind and value are equal."""
 
     kind: Kind
     value: str
+    quantity: Quantity | None = field(default=None, compare=False)
+    """Of a number: what units and tolerance are applied to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a question wants; by default nothing is known of it."""
+
+    kind: Kind | None = None
+    """The form of its answers; what is of no other form does not vote. None: seen from the answer."""
+    labels: tuple[str, ...] = ()
+    numeric: bool = False
+    """Whether it wants a number: then the last number of an answer that states nothing else counts."""
+    exact: bool = False
+    """Whether brackets, operators and case count in words: in mathematics `(1,2)` and `12` differ."""
 
 
 NOTHING: Final = Normal(Kind.NOTHING, "")
@@ -48,7 +74,13 @@ TAIL_CHARACTERS: Final = 20_000
 """The end of an answer, where its statements are looked for."""
 VALUE_CHARACTERS: Final = 256
 """Longest text that is compared as it is; of a longer one a digest stands for the rest."""
+LONG_CHARACTERS: Final = 400
+"""From so many characters on, a text that states nothing is long: nobody says it twice in the same words."""
+JSON_CHARACTERS: Final = 200_000
+"""Longest answer in which a JSON value is looked for."""
+ANYTHING: Final = Wanted()
 
+_DIRECT: Final = (Kind.SET, Kind.JSON, Kind.CODE, Kind.TEXT, Kind.LONG, Kind.EXACT)
 _MARKUP: Final = re.compile(r"[*`$#]+|\\[()\[\],!; ]|\\(?:left|right|text|mathrm|mathbf)\b|\\(?=%)")
 _FRACTION: Final = re.compile(r"\\[dt]?frac ?\{([^{}]{1,40})\} ?\{([^{}]{1,40})\}")
 _BOXED: Final = re.compile(r"\\boxed ?\{([^{}]{1,200})\}")
@@ -81,22 +113,48 @@ _PUNCTUATION: Final = re.compile(r"[\s.,;:!?\"'“”‘’`()\[\]{}。、《》
 _NOT_THIS_BUT: Final = re.compile(r"not\b.{0,60}?\b(?:but|rather)\b|not\b.{0,200}", re.IGNORECASE)
 
 
-def normalise(text: str, numeric: bool = False) -> Normal:
-    """Return the comparable form of an answer, in time linear in its length.
+def normalise(text: str, wanted: Wanted = ANYTHING) -> Normal:
+    """Return the comparable form of an answer, in linear time; one of another form than is wanted says nothing."""
+    if not text.strip():
+        return NOTHING
+    if wanted.labels or wanted.kind in _DIRECT:
+        return _direct(text, wanted)
+    found = _seen(text, wanted)
+    return found if wanted.kind in (None, found.kind) else NOTHING
 
-    Args:
-        text: the answer.
-        numeric: True if the question wants a number: then the last number of an answer that states nothing else counts.
-    """
+
+def _direct(text: str, wanted: Wanted) -> Normal:
+    """Return the form that only the question can ask for."""
+    if wanted.labels:
+        kind, value = Kind.LABEL, named_label(text[-TAIL_CHARACTERS:], wanted.labels)
+    elif wanted.kind is Kind.SET:
+        kind, value = Kind.SET, items(text[-TAIL_CHARACTERS:])
+    elif wanted.kind is Kind.JSON:
+        kind, value = Kind.JSON, json_value(text[:JSON_CHARACTERS])
+    elif wanted.kind is Kind.CODE:
+        kind, value = Kind.CODE, program(text)
+    elif wanted.kind is Kind.EXACT:
+        kind, value = Kind.EXACT, text.strip()
+    else:
+        return _text(text, wanted.kind or Kind.TEXT)
+    return Normal(kind, _cut(value)) if value else NOTHING
+
+
+def _seen(text: str, wanted: Wanted) -> Normal:
+    """Return the form that an answer shows."""
+    if text.lstrip()[:1] in ("{", "[", "`") and (value := json_value(text[:JSON_CHARACTERS])):
+        return Normal(Kind.JSON, _cut(value))
     answer = _plain(text[-TAIL_CHARACTERS:])
     if not answer:
         return NOTHING
-    for reading in (_stated(answer), _whole(answer), _last_line(answer)):
+    for reading in (_stated(answer, wanted.exact), _whole(answer), _last_line(answer)):
         if reading:
             return reading
-    if numeric and (value := last_number(answer.lower())) is not None:
-        return Normal(Kind.NUMBER, written(value))
-    return _text(text)
+    if (wanted.numeric or wanted.kind is Kind.NUMBER) and (number := last_number(answer.lower())) is not None:
+        return _number(number)
+    if wanted.exact and len(answer) <= LONG_CHARACTERS:
+        return Normal(Kind.TEXT, _cut("".join(answer.split()).rstrip(".")))
+    return _text(text, Kind.TEXT if len(text) < LONG_CHARACTERS else Kind.LONG)
 
 
 def _plain(text: str) -> str:
@@ -107,14 +165,14 @@ def _plain(text: str) -> str:
     return _MARKUP.sub("", text).strip()
 
 
-def _stated(answer: str) -> Normal | None:
+def _stated(answer: str, exact: bool) -> Normal | None:
     """Return the last statement that says a choice, a number or yes or no; else the last one that says a label."""
     label = None
     for statement in _statements(answer):
         if typed := _typed(statement):
             return typed
         if label is None and 0 < len(statement) <= SHORT_CHARACTERS:
-            label = _text(statement)
+            label = Normal(Kind.TEXT, "".join(statement.split())) if exact else _text(statement)
     return label
 
 
@@ -151,8 +209,8 @@ def _alone(text: str) -> Normal | None:
         return _choice(found)
     if (found := _BOOLEAN.match(text)) and _BOOLEAN_ONLY.match(text, found.end()):
         return _boolean(found)
-    value = only_number(text.lower())
-    return None if value is None else Normal(Kind.NUMBER, written(value))
+    number = only_number(text.lower())
+    return None if number is None else _number(number)
 
 
 def _typed(statement: str) -> Normal | None:
@@ -162,8 +220,8 @@ def _typed(statement: str) -> Normal | None:
         return _choice(found)
     if found := _BOOLEAN.match(subject):
         return _boolean(found)
-    value = leading_number(subject.lower())
-    return None if value is None else Normal(Kind.NUMBER, written(value))
+    number = leading_number(subject.lower())
+    return None if number is None else _number(number)
 
 
 def _is_article(found: re.Match[str], text: str) -> bool:
@@ -180,13 +238,23 @@ def _boolean(found: re.Match[str]) -> Normal:
     return Normal(Kind.BOOLEAN, "yes" if found["yes"] else "no")
 
 
-def _text(text: str) -> Normal:
-    folded = unicodedata.normalize("NFKC", text).casefold()
+def _number(number: Quantity) -> Normal:
+    return Normal(Kind.NUMBER, written(number.value), number)
+
+
+def _text(text: str, kind: Kind = Kind.TEXT) -> Normal:
+    short = len(text) <= TAIL_CHARACTERS  # Unicode's compatibility form may have 18 times as many characters
+    folded = (unicodedata.normalize("NFKC", text) if short else text).casefold()
     value = _PUNCTUATION.sub(" ", folded).strip() or "".join(folded.split())
-    if len(value) > VALUE_CHARACTERS:
-        digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        value = f"{value[:VALUE_CHARACTERS]}… {digest}"
-    return Normal(Kind.TEXT, value) if value else NOTHING
+    return Normal(kind, _cut(value)) if value else NOTHING
+
+
+def _cut(value: str) -> str:
+    """Return a value as it is, or of a long one the beginning and a digest."""
+    if len(value) <= VALUE_CHARACTERS:
+        return value
+    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{value[:VALUE_CHARACTERS]}… {digest}"
 
 
 def _end(pattern: re.Pattern[str], text: str) -> int:

@@ -1,7 +1,8 @@
-"""Settings of the fusion service; the embedded system reads `reliability`, too."""
+"""Settings of the fusion service; the embedded system reads `reliability` and `artifact`, too."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -22,3 +23,7 @@ class Settings(CalleeSettings):
 
     reliability: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(default={})
     """Probability that a tier's answer is right, by tier, as a JSON object. A tier that is absent counts 0.6."""
+
+    artifact: Path | None = None
+    """What `tandem train fusion` has written; read again when it changes. Without one, `reliability` is all that is
+    known."""

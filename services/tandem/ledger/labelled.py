@@ -44,6 +44,20 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """A first answer of the cheap tier with a verdict."""
+
+    confidence: float | None
+    """By its token probabilities, 0 to 1; None: not known."""
+    r1_suffices: float | None
+    """What the classifier found; None: nothing."""
+    agreement: float | None
+    """With its samples; None: there were none."""
+    right: float
+    """0 (wrong) to 1 (right)."""
+
+
+@dataclass(frozen=True, slots=True)
 class MeanTokens:
     """What an attempt takes on average."""
 
@@ -107,6 +121,38 @@ def judged(
         yield Judged(
             first["r1_suffices"], language, first["domain"], _right(rows, cheap), _right(rows, strong)
         )
+
+
+def drafts(connection: Connection, which: Which = EVERYTHING, cheap: str = "r1") -> Iterator[Draft]:
+    """Yield every first answer of the cheap tier that somebody has judged, the oldest first.
+
+    It may be the draft of a cascade, whoever answered in the end, or an answer under another strategy. Arguments as of
+    `labelled`.
+    """
+    query = (
+        select(
+            requests.c.id,
+            requests.c.tier,
+            requests.c.r1_suffices,
+            requests.c.gate_agreement,
+            attempts.c.confidence,
+            *_VERDICT,
+        )
+        .join_from(requests, attempts)
+        .join(feedback, _ABOUT)
+        .where(
+            attempts.c.tier == cheap,
+            attempts.c.purpose == "primary",
+            attempts.c.outcome == "answered",
+            *which.conditions(),
+        )
+        .order_by(requests.c.started_at, requests.c.id)
+    )
+    for _, group in groupby(connection.execute(query).mappings(), itemgetter("id")):
+        rows = list(group)
+        first, right = rows[0], _right(rows, cheap)
+        if right is not None:
+            yield Draft(first["confidence"], first["r1_suffices"], first["gate_agreement"], right)
 
 
 def mean_tokens(connection: Connection, which: Which = EVERYTHING) -> dict[str, MeanTokens]:

@@ -32,6 +32,8 @@ _DOMAIN: Final = _words("Domain", "DOMAIN_")
 _PURPOSE: Final = _words("AttemptPurpose", "ATTEMPT_PURPOSE_")
 _OUTCOME: Final = _words("AttemptOutcome", "ATTEMPT_OUTCOME_")
 _FINISH: Final = _words("FinishReason", "FINISH_REASON_")
+_REVIEW: Final = _words("ReviewStatus", "REVIEW_STATUS_")
+_NOT_JUDGED: Final = (None, None, None, None)
 _DEGRADATION: Final = _words("DegradationReason", "DEGRADATION_REASON_")
 
 
@@ -109,6 +111,18 @@ def _request(entry: Entry, key: str, booked: Sequence[types_pb2.Attempt]) -> Row
         signals.language.value or None,
         _number(signals.complexity.value) if signals.HasField("complexity") else None,
         _number(signals.r1_suffices.value) if signals.HasField("r1_suffices") else None,
+        *(_judged(answer) if answer.HasField("gate") or answer.HasField("review") else _NOT_JUDGED),
+    )
+
+
+def _judged(answer: types_pb2.Answer) -> Row:
+    """Return what the gate said of a draft, and the review that the answer needs."""
+    gate, review = answer.gate, answer.review
+    return (
+        _number(gate.probability) if answer.HasField("gate") else None,
+        _number(gate.agreement) if gate.HasField("agreement") else None,
+        review.id or None,
+        _REVIEW.get(review.status),
     )
 
 

@@ -67,6 +67,10 @@ requests: Final = Table(
     Column("language", String),
     Column("complexity", Float),
     Column("r1_suffices", Float),
+    Column("gate_probability", Float),  # of a cascade: that the draft suffices
+    Column("gate_agreement", Float),  # of the draft with its samples
+    Column("review_id", String),
+    Column("review_status", String),
     Index(None, "tenant", "started_at"),
 )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from tandem.call import Call
 from tandem.catalogue import Catalogue
@@ -20,6 +22,8 @@ from tandem.orchestrator.retry_budget import RetryBudget
 from tandem.orchestrator.single_flight import Flights
 from tandem.orchestrator.work import Event, Request, Services, Work, Workshop, reason_of
 from tandem.v1 import orchestrator_pb2, types_pb2
+
+PENDING: Final = types_pb2.REVIEW_STATUS_PENDING_HUMAN_REVIEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ class Orchestrator:
             plan=planned.plan,
             degradations=work.record.degradations,
             models=self._workshop.planner.states(planned, call),
+            options=self._workshop.planner.options(request, work.signals, call),
         )
 
     async def forget(self, request_id: str, call: Call) -> bool:
@@ -179,6 +184,8 @@ class Orchestrator:
         """Close the books of an answer, and keep it if it may be given again."""
         answer = work.answer()
         answer.cache = types_pb2.CACHE_OUTCOME_MISS if asked.key else types_pb2.CACHE_OUTCOME_BYPASSED
+        if answer.plan.review_required:
+            answer.review.id, answer.review.status = secrets.token_hex(16), PENDING
         self._close(asked, answer)
         if asked.key:
             self._cache.keep(asked.key, answer, asked.call)

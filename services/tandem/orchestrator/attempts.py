@@ -26,6 +26,10 @@ from tandem.v1 import inference_pb2, orchestrator_pb2, types_pb2
 Event = orchestrator_pb2.StreamGenerateResponse
 TIMEOUT = types_pb2.ATTEMPT_OUTCOME_TIMEOUT
 OVERLOADED = types_pb2.ATTEMPT_OUTCOME_OVERLOADED
+SPARED: Final = frozenset(
+    (types_pb2.ATTEMPT_PURPOSE_VOTE, types_pb2.ATTEMPT_PURPOSE_SAMPLE, types_pb2.ATTEMPT_PURPOSE_ESCALATION)
+)
+"""What there is an answer without: by the other voices of an ensemble, or the draft of a cascade."""
 SLOW: Final = 2.0
 """So many times what a token takes in 95 of 100 attempts is a pace at which another model is better."""
 
@@ -130,6 +134,14 @@ class Attempts:
             else:
                 return
 
+    def alone(self, planned: types_pb2.PlannedAttempt, result: Result) -> AsyncGenerator[Event, None]:
+        """Yield as `stream`, of the planned attempt alone: nothing replaces it.
+
+        Raises:
+            TandemError: it failed.
+        """
+        return self._attempt(planned, result)
+
     async def once(self, planned: types_pb2.PlannedAttempt) -> Result:
         """Return the answer of the planned attempt alone."""
         result = Result()
@@ -137,6 +149,10 @@ class Attempts:
             async for _ in events:
                 pass
         return result
+
+    def tokens_in_time(self, target: types_pb2.Target) -> int:
+        """Return how many tokens a model makes in the time that is left, at a pace that it surely keeps."""
+        return self._fallbacks.tokens_in_time(self._backends.live.of(target))
 
     async def _attempt(
         self, planned: types_pb2.PlannedAttempt, result: Result
@@ -220,19 +236,18 @@ class Attempts:
 
     def _watchdog(self, planned: types_pb2.PlannedAttempt, model: LiveModel, result: Result) -> Watchdog:
         fallback = planned.purpose == types_pb2.ATTEMPT_PURPOSE_FALLBACK
-        vote = planned.purpose == types_pb2.ATTEMPT_PURPOSE_VOTE
+        spared = planned.purpose in SPARED
         limits = Limits(
             allowance_end=self._end if fallback else self._planned_at + planned.allowance_ms / 1000.0,
             end=self._end,
             patience=model.patience_ms(self._question.prompt_tokens) / 1000.0,
             gap=model.gap_ms() / 1000.0,
         )
-        # The other voices of an ensemble can do without one.
         return Watchdog(
             _name(planned.target),
             limits,
-            lambda: vote or self._fallbacks.after(planned, TIMEOUT) is not None,
-            lambda: not vote and self._goes_well(model, result),
+            lambda: spared or self._fallbacks.after(planned, TIMEOUT) is not None,
+            lambda: not spared and self._goes_well(model, result),
         )
 
     def _goes_well(self, model: LiveModel, result: Result) -> bool:
@@ -294,6 +309,14 @@ def deltas(text: str, reasoning: str) -> list[Event]:
     if text:
         events.append(Event(text=orchestrator_pb2.TextDelta(delta=text)))
     return events
+
+
+def revision(result: Result) -> Event:
+    """Return the event that puts an answer in place of what was shown."""
+    whole = orchestrator_pb2.Revision(
+        text=result.text, answered_by=result.attempt.target, reasoning=result.reasoning
+    )
+    return Event(revision=whole)
 
 
 def _name(target: types_pb2.Target) -> str:

@@ -158,7 +158,13 @@ class AnswerCache:
         return (
             answer.finish_reason == types_pb2.FINISH_REASON_STOP
             and not answer.degradations
-            and all(a.sampling.temperature <= self._hottest for a in answer.plan.attempts)
+            # Every answer that a person has to look at is a case of its own.
+            and not answer.HasField("review")
+            and all(
+                attempt.sampling.temperature <= self._hottest
+                for attempt in answer.plan.attempts
+                if attempt.purpose != types_pb2.ATTEMPT_PURPOSE_SAMPLE
+            )
         )
 
 

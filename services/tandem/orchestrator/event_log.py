@@ -91,7 +91,7 @@ class EventLog:
             if isinstance(entry, _Run):
                 (text if entry.is_text else reasoning).extend(entry.pieces)
             elif entry.HasField("revision"):
-                text = [entry.revision.text]
+                text, reasoning = [entry.revision.text], [entry.revision.reasoning]
         return "".join(text), "".join(reasoning)
 
     def _run(self, *, is_text: bool) -> _Run:

@@ -42,7 +42,7 @@ class Fallbacks:
             outcome: how it failed.
             tokens_made: tokens of the answer that the client has already seen.
         """
-        if len(self.record.attempts) >= self.most_attempts:
+        if len(self.record.attempts) >= self.most_attempts and self._in_a_row() >= self.most_attempts:
             return None
         rows = sorted(self._rows(failed.target, outcome), key=lambda row: self.live.is_suspect(row.target))
         for row in rows:
@@ -55,7 +55,7 @@ class Fallbacks:
             wanted = self.plan.attempts[0].sampling.max_tokens - tokens_made
             if row.HasField("max_tokens"):
                 wanted = min(wanted, row.max_tokens)
-            tokens = min(wanted, self._tokens_in_time(model))
+            tokens = min(wanted, self.tokens_in_time(model))
             if tokens > 0:
                 return self._planned(failed, row.target, tokens)
         return None
@@ -73,7 +73,11 @@ class Fallbacks:
             if row.on == outcome and row.from_tier == failed.tier and row.target not in (failed, *tried):
                 yield row
 
-    def _tokens_in_time(self, model: LiveModel) -> int:
+    def _in_a_row(self) -> int:
+        """Return the attempts in a row: a further draft beside the first is none."""
+        return sum(each.purpose != types_pb2.ATTEMPT_PURPOSE_SAMPLE for each in self.record.attempts)
+
+    def tokens_in_time(self, model: LiveModel) -> int:
         """Return how many tokens a model makes in the time that is left, at a pace that it surely keeps."""
         left_ms = (self.end - now()) * 1000.0 - model.admission.wait_ms(self.record.call.deadline)
         writing_ms = left_ms - model.latency.ttft_ms(0.5, self.prompt_tokens)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tandem.call import Call
 from tandem.catalogue import Catalogue
-from tandem.errors import DeadlineTooShort, Details
 from tandem.orchestrator.breaker import CLOSED
-from tandem.orchestrator.live import P95, LiveModel, LiveModels
+from tandem.orchestrator.division import Division, Form
+from tandem.orchestrator.live import LiveModel, LiveModels
+from tandem.orchestrator.options import Case, Option, options
 from tandem.orchestrator.policy import Cause, Policy, parse_target
 from tandem.orchestrator.routing import Ask, Known, Route
+from tandem.orchestrator.rules import Ruled, Rules
 from tandem.orchestrator.sampling import choose
 from tandem.orchestrator.share import Choice
 from tandem.orchestrator.steering import Counted, Steering
@@ -40,8 +41,12 @@ class Planned:
     """Estimated length of the conversation."""
     allowed: Sequence[str]
     """The tiers that the tenant may use."""
+    policy: Policy
+    """As it is for this request, under its rule if it has one."""
     choice: Choice | None = None
     """What the live control of the share made of the score; None: there is none, or no score decided."""
+    instruction: str | None = None
+    """What every model is told beside the question; None: nothing."""
 
 
 class Planner:
@@ -55,7 +60,12 @@ class Planner:
         self._policy = policy
         self._live = live
         self._fallbacks = list(_planned_fallbacks(catalogue, policy))
-        self._forms: dict[frozenset[str], _Form] = {}
+        self._forms: dict[frozenset[str], Form] = {}
+        self._rules = Rules(policy) if policy.rules else None
+        self._under = {
+            ruled.rule.name: replace(self._known, policy=ruled.policy, tier=ruled.rule.tier or "")
+            for ruled in (self._rules.all if self._rules else ())
+        }
 
     def plan(
         self,
@@ -76,31 +86,65 @@ class Planner:
             TandemError: UnknownTier, UnknownVariant, TierNotEntitled, ModalityUnsupported, StrategyUnsupported, or
                 DeadlineTooShort.
         """
-        route = Route(self._known, Ask(request, signals, call.tenant, call.request_id, cheap_only))
+        ruled = self._rules.match(signals, call.tenant) if self._rules else None
+        known = self._known_under(ruled)
+        policy = known.policy
+        route = Route(known, Ask(request, signals, call.tenant, call.request_id, cheap_only))
         strategy, form = route.strategy(), self._form(route.usable())
         plan = types_pb2.Plan()
         plan.CopyFrom(form.plan)
+        if ruled is not None:
+            plan.rule, plan.review_required = ruled.rule.name, ruled.rule.review == "required"
+            route.reasons.append(f"rule {ruled.rule.name}")
+        best = None
+        if strategy == types_pb2.STRATEGY_AUTO:
+            best = _best(known, request, signals, call, route)
+            strategy = best.strategy if best else types_pb2.STRATEGY_ROUTE
         plan.strategy, plan.deadline_ms = strategy, call.remaining() * 1000.0
-        targets = route.targets(strategy, form.fallbacks)
+        targets = list(best.targets) if best else route.targets(strategy, form.fallbacks)
         prompt_tokens = signals.context_tokens if signals else _estimated_tokens(request)
-        time = _Time(plan, form, self._known, prompt_tokens, call.deadline)
+        instruction = ruled.rule.instruction if ruled else None
+        if instruction is not None:
+            prompt_tokens += len(instruction) // BYTES_PER_TOKEN
+        time = Division(plan, form, known, prompt_tokens, call.deadline)
         time.refuse_if_too_short([v for name in route.allowed for v in self._live.of_tier(name)])
-        first = time.divide(targets[0])
+        if strategy == types_pb2.STRATEGY_CASCADE:
+            targets = _steps(policy, plan, targets, time, route)
+        first = time.divide(targets)
         if first != targets[0]:
             targets = [route.hurry(targets[0], first)]
         plan.reasons.extend(route.reasons)
         route.tell_share(plan)
-        sampling = choose(request.sampling, signals, self._policy)
-        for target in targets:
-            time.allow(target, sampling)
-        return Planned(plan, route.degradations, prompt_tokens, route.allowed, route.choice)
+        sampling = choose(request.sampling, signals, policy)
+        if plan.strategy == types_pb2.STRATEGY_CASCADE:
+            time.allow_steps(targets, sampling, policy.cascade)
+        else:
+            for target in targets:
+                time.allow(target, sampling)
+        return Planned(
+            plan, route.degradations, prompt_tokens, route.allowed, policy, route.choice, instruction
+        )
+
+    def options(
+        self, request: orchestrator_pb2.GenerateRequest, signals: types_pb2.Signals | None, call: Call
+    ) -> list[Option]:
+        """Return what each strategy would be worth; nothing if the client or the signals leave no choice."""
+        if signals is None or request.tier:
+            return []
+        known = self._known_under(self._rules.match(signals, call.tenant) if self._rules else None)
+        route = Route(known, Ask(request, signals, call.tenant, call.request_id))
+        return _options(known, request, signals, call, route.usable())
 
     def count(self, planned: Planned) -> Counted | None:
         """Tell the live control of a plan that is going to be run; None: there is no such control."""
         if self.steering is None:
             return None
         strong = self._policy.routing.strong
-        asked = any(attempt.target.tier == strong for attempt in planned.plan.attempts)
+        # A cascade may ask it later: that counts when it has.
+        asked = any(
+            attempt.target.tier == strong and attempt.purpose != types_pb2.ATTEMPT_PURPOSE_ESCALATION
+            for attempt in planned.plan.attempts
+        )
         sick = self._live.of_tier(strong)[0].breaker.state != CLOSED
         return self.steering.count(strong=asked, choice=planned.choice, sick=sick)
 
@@ -109,14 +153,17 @@ class Planner:
         models = [model for name in planned.allowed for model in self._live.of_tier(name)]
         return [model.state(planned.prompt_tokens, call.deadline) for model in models]
 
-    def _form(self, usable: set[str]) -> _Form:
+    def _known_under(self, ruled: Ruled | None) -> Known:
+        return self._known if ruled is None else self._under[ruled.rule.name]
+
+    def _form(self, usable: set[str]) -> Form:
         """Return what all plans have in common that may use these tiers: to make it anew takes half of the time."""
         key = frozenset(usable)
         if key not in self._forms:
             self._forms[key] = self._new_form(key)
         return self._forms[key]
 
-    def _new_form(self, usable: frozenset[str]) -> _Form:
+    def _new_form(self, usable: frozenset[str]) -> Form:
         fallbacks = [row for row in self._fallbacks if row.target.tier in usable]
         plan = types_pb2.Plan(
             margin_ms=self._policy.deadline.margin_ms,
@@ -127,113 +174,62 @@ class Planner:
         for row in fallbacks:
             if row.on == types_pb2.ATTEMPT_OUTCOME_TIMEOUT:
                 stand_ins.setdefault(row.from_tier, []).append(self._live.of(row.target))
-        return _Form(plan, fallbacks, stand_ins)
+        return Form(plan, fallbacks, stand_ins)
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """What all plans have in common that may use the same tiers."""
+def _options(
+    known: Known,
+    request: orchestrator_pb2.GenerateRequest,
+    signals: types_pb2.Signals,
+    call: Call,
+    usable: set[str],
+) -> list[Option]:
+    policy = known.policy
+    most = request.sampling.max_tokens or policy.sampling.max_tokens
+    tokens = min(most, policy.value.expected_tokens)
+    usable_ms = call.remaining() * 1000.0 - policy.deadline.margin_ms
+    return options(known, Case(signals, usable, tokens, call.deadline, usable_ms))
 
-    plan: types_pb2.Plan
-    """Such a plan, without what is its own. It is copied, never changed."""
-    fallbacks: Sequence[types_pb2.PlannedFallback]
-    """Those of the plan."""
-    stand_ins: Mapping[str, Sequence[LiveModel]]
-    """By tier, who may answer when one of its models hangs, in the policy's order."""
+
+def _best(
+    known: Known,
+    request: orchestrator_pb2.GenerateRequest,
+    signals: types_pb2.Signals | None,
+    call: Call,
+    route: Route,
+) -> Option | None:
+    """Return what is worth most; None if there is no choice, so that the request is routed."""
+    if signals is None:
+        return None
+    found = _options(known, request, signals, call, route.usable())
+    best = next((option for option in found if option.best), None)
+    if best is not None:
+        route.reasons.append(_told(best, found))
+    return best
 
 
-class _Time:
-    """The time of one plan, divided: deadline = margin + reserve + allowance of the first attempt."""
+def _steps(
+    policy: Policy, plan: types_pb2.Plan, targets: list[types_pb2.Target], time: Division, route: Route
+) -> list[types_pb2.Target]:
+    """Return the steps of a cascade; of one that cannot be or does not fit, the one model that answers."""
+    if len(targets) > 1 and time.fits(targets):
+        plan.gate.threshold, plan.gate.refine = policy.cascade.threshold, policy.cascade.refine
+        return targets
+    if len(targets) > 1:
+        route.shorten(*targets)
+    plan.strategy = types_pb2.STRATEGY_ROUTE
+    return targets[:1]
 
-    def __init__(
-        self, plan: types_pb2.Plan, form: _Form, known: Known, prompt_tokens: int, deadline: float
-    ) -> None:
-        self._plan = plan
-        self._form = form
-        self._live = known.live
-        self._policy = known.policy.deadline
-        self._fuse_ms = known.policy.ensemble.fuse_ms
-        self._prompt_tokens = prompt_tokens
-        self._deadline = deadline
-        self._usable_ms = plan.deadline_ms - plan.margin_ms
 
-    def refuse_if_too_short(self, models: Sequence[LiveModel]) -> None:
-        """Refuse a deadline in which no model usually gives a token."""
-        if any(self._usable_ms >= self._shortest_ms(model) for model in models):
-            return
-        total_ms = min(map(self._shortest_ms, models)) + self._plan.margin_ms
-        granted_ms = self._plan.deadline_ms
-        raise DeadlineTooShort(
-            f"the deadline leaves {granted_ms:.0f} ms, but the quickest answer needs {total_ms:.0f} ms; "
-            f"grant at least {total_ms:.0f} ms",
-            Details(metadata={"needed_ms": f"{total_ms:.0f}", "granted_ms": f"{granted_ms:.0f}"}),
-        )
-
-    def divide(self, first: types_pb2.Target) -> types_pb2.Target:
-        """Set the reserve; return who answers first.
-
-        The reserve is for a short answer by the slowest of those who stand in when the first attempt hangs. Where it
-        leaves the first model less time than it is likely to need for its first token, a quicker one answers first.
-        """
-        plan = self._plan
-        if plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
-            plan.reserve_ms = min(self._fuse_ms, self._usable_ms / 2)
-            return first
-        stand_ins = self._stand_ins(first)
-        if not stand_ins:
-            return first
-        wanted = self._policy.fallback_tokens
-        wanted_ms, slowest = max(
-            ((self._short_ms(m, wanted), m) for m in stand_ins), key=lambda pair: pair[0]
-        )
-        reserve_ms = min(wanted_ms, self._usable_ms * self._policy.reserve_share)
-        quicker = self._quicker(first, stand_ins, self._usable_ms - reserve_ms)
-        if quicker is not None:
-            return self.divide(quicker)
-        # What would leave the first attempt no time for a token helps nobody.
-        plan.reserve_ms = min(reserve_ms, max(0.0, self._usable_ms - self._shortest_ms(self._live.of(first))))
-        # The time to the first token is part of what is wanted; what is missing is missing in tokens.
-        missing = (wanted_ms - plan.reserve_ms) / slowest.latency.tpot_ms(P95)
-        plan.fallback_tokens = max(0, wanted - math.ceil(missing - 1e-6))
-        return first
-
-    def allow(self, target: types_pb2.Target, sampling: types_pb2.Sampling) -> None:
-        """Plan an attempt with all of the time that is not kept for something else."""
-        plan, model = self._plan, self._live.of(target)
-        vote = plan.strategy == types_pb2.STRATEGY_ENSEMBLE
-        plan.attempts.add(
-            target=target,
-            purpose=types_pb2.ATTEMPT_PURPOSE_VOTE if vote else types_pb2.ATTEMPT_PURPOSE_PRIMARY,
-            sampling=sampling,
-            allowance_ms=self._usable_ms - plan.reserve_ms,
-            queue_ms=model.admission.wait_ms(self._deadline),
-            patience_ms=model.patience_ms(self._prompt_tokens),
-        )
-
-    def _stand_ins(self, first: types_pb2.Target) -> list[LiveModel]:
-        """Return who may answer when a model hangs, in the policy's order."""
-        stand_ins = self._form.stand_ins.get(first.tier, ())
-        return [model for model in stand_ins if model.target != first and model.breaker.admits]
-
-    def _quicker(
-        self, first: types_pb2.Target, stand_ins: Sequence[LiveModel], allowance_ms: float
-    ) -> types_pb2.Target | None:
-        """Return who is quicker than a model that is likely to need longer than its allowance; None: nobody is."""
-        needed_ms = self._surely_ms(self._live.of(first), 1)
-        if allowance_ms >= needed_ms:
-            return None
-        within_ms = min(needed_ms, self._usable_ms)
-        return next((model.target for model in stand_ins if self._surely_ms(model, 1) < within_ms), None)
-
-    def _shortest_ms(self, model: LiveModel) -> float:
-        return model.latency.short_ms(0.5, self._prompt_tokens, 1)
-
-    def _surely_ms(self, model: LiveModel, tokens: int) -> float:
-        return model.latency.short_ms(P95, self._prompt_tokens, tokens)
-
-    def _short_ms(self, model: LiveModel, tokens: int) -> float:
-        """Return the time in which a model surely gives a short answer, its wait for a place included."""
-        return model.admission.wait_ms(self._deadline) + self._surely_ms(model, tokens)
+def _told(best: Option, found: Sequence[Option]) -> str:
+    """Say in words which option was chosen, and over which."""
+    name = types_pb2.Strategy.Name(best.strategy).removeprefix("STRATEGY_").lower()
+    tiers = ", ".join(target.tier for target in best.targets)
+    what = "is worth most" if best.fits else "is the quickest, and none surely fits the deadline"
+    return (
+        f"auto: {name} ({tiers}) {what} of {len(found)}: {best.expected_correctness:.0%} right for "
+        f"${best.cost_nano_usd / 1e9:.6f}"
+    )
 
 
 def _planned_fallbacks(catalogue: Catalogue, policy: Policy) -> Iterator[types_pb2.PlannedFallback]:

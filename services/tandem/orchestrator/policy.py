@@ -10,19 +10,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from tandem.call import NAME
 from tandem.catalogue import Catalogue, Name
 from tandem.errors import UnknownTier, UnknownVariant
-from tandem.orchestrator.routing_policy import Routing, check_routing
+from tandem.orchestrator.cascade_policy import Cascade
+from tandem.orchestrator.routing_policy import Routing, TargetName, TenantName, check_routing
+from tandem.orchestrator.rules_policy import Rule, check_rules, rule_targets
+from tandem.orchestrator.value_policy import Value
 from tandem.v1 import types_pb2
 from tandem.yaml_document import Complaint, Document, Location, Section, load
-
-TargetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}(/[a-z][a-z0-9-]{0,31})?$")]
-"""`tier` for the tier's default variant, or `tier/variant`."""
-
-TenantName = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 
 Cause = Literal["timeout", "out_of_memory", "unavailable", "overloaded"]
 """A kind of failure that another model can repair."""
@@ -87,6 +84,8 @@ class Ensemble(Section):
     """2 to 64 voices, each `tier` or `tier/variant`; one named twice answers twice."""
     fuse_ms: float = Field(default=100, gt=0)
     """Longest wait for the vote in milliseconds, above 0; so much is kept from the voices at the end."""
+    stream: Literal["lead", "hold"] = "lead"
+    """A streamed ensemble: `lead`, the first voice is shown at once, and replaced if it loses; `hold`, it waits."""
 
 
 class Classifier(Section):
@@ -211,12 +210,18 @@ class Policy(Document):
     """Version of this format: 1."""
     deadline: Deadline = Deadline()
     """How the time of a request is divided."""
-    strategy: Literal["route", "ensemble"] = "route"
-    """How the tiers are used unless the client says: `route`, one answers; `ensemble`, several are fused."""
+    strategy: Literal["route", "cascade", "ensemble", "auto"] = "route"
+    """How the tiers are used unless the client says: `route`, `cascade`, `ensemble`, or what is worth most, `auto`."""
     routing: Routing
     """Which tier answers first."""
+    rules: tuple[Rule, ...] = Field(default=(), max_length=64)
+    """What is otherwise for some requests; the first rule that a request matches holds for it."""
     ensemble: Ensemble
     """Who votes under the strategy `ensemble`."""
+    cascade: Cascade = Cascade()
+    """How the strategy `cascade` works."""
+    value: Value = Value()
+    """What a right answer is worth: what the strategy `auto` chooses by."""
     classifier: Classifier = Classifier()
     """How the classifier is asked."""
     sampling: SamplingPolicy = SamplingPolicy()
@@ -256,7 +261,13 @@ class Policy(Document):
             yield Complaint(
                 ("deadline", "margin_ms"), f"must be below default_ms, {self.deadline.default_ms}"
             )
+        if self.strategy == "auto" and self.routing.target:
+            yield Complaint(
+                ("strategy",),
+                "auto weighs the cost of each request and holds no routing.target; remove one of the two",
+            )
         yield from check_routing(self.routing, catalogue)
+        yield from check_rules(self.rules, self.strategy)
         for location, name in self._names():
             yield from _unknown(location, name, catalogue)
         seen: dict[tuple[str, Cause], int] = {}
@@ -282,6 +293,7 @@ class Policy(Document):
         """Yield every tier or target that the document names, with its place."""
         for key in ("cheap", "strong", "undecided"):
             yield ("routing", key), getattr(self.routing, key)
+        yield from rule_targets(self.rules)
         yield from _listed(("ensemble", "targets"), self.ensemble.targets)
         for index, row in enumerate(self.fallbacks):
             yield ("fallbacks", index, "from"), row.from_tier

@@ -29,6 +29,8 @@ class Known:
     live: LiveModels
     steering: Steering | None = None
     """Moves the thresholds; None: they stay as the policy has them."""
+    tier: str = ""
+    """The target that a rule of the policy names, `tier` or `tier/variant`. Empty: the score decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Route:
 
     def __init__(self, known: Known, ask: Ask) -> None:
         self._catalogue, self._policy, self._live = known.catalogue, known.policy, known.live
-        self._steering = known.steering
+        self._steering, self._named = known.steering, known.tier
         self._request, self._signals, self._tenant = ask.request, ask.signals, ask.tenant
         self._request_id, self._cheap_only = ask.request_id, ask.cheap_only
         self._needed = modalities(ask.request.messages)
@@ -65,10 +67,9 @@ class Route:
     def strategy(self) -> types_pb2.Strategy.ValueType:
         """Return the strategy; asking for a tier is asking for one tier."""
         asked = self._request.strategy
-        if asked in (types_pb2.STRATEGY_CASCADE, types_pb2.STRATEGY_SHADOW):
-            name = types_pb2.Strategy.Name(asked).removeprefix("STRATEGY_").lower()
+        if asked == types_pb2.STRATEGY_SHADOW:
             raise StrategyUnsupported(
-                f"strategy {name} is not offered by this deployment; use route or ensemble"
+                "strategy shadow is not offered by this deployment; use route, cascade, ensemble or auto"
             )
         if self._request.tier:
             return types_pb2.STRATEGY_ROUTE
@@ -82,8 +83,9 @@ class Route:
             return [self._well(self._asked_target(), fallbacks)]
         if strategy == types_pb2.STRATEGY_ENSEMBLE:
             return self._voices()
-        chosen = self._first_variant(self._readable(self._entitled(self._wanted_tier())))
-        return [self._well(chosen, fallbacks)]
+        if strategy == types_pb2.STRATEGY_CASCADE and (steps := self._steps(fallbacks)):
+            return steps
+        return [self._well(self._chosen(), fallbacks)]
 
     def tell_share(self, plan: types_pb2.Plan) -> None:
         """Tell what the live control did, or how it stands if no score decided; nothing if there is none."""
@@ -119,6 +121,14 @@ class Route:
             raise self._unreadable([tier])
         self.reasons.append(f"the client asked for tier {tier}")
         return self._target(f"{tier}/{variant}" if variant else tier)
+
+    def _chosen(self) -> types_pb2.Target:
+        """Return who answers by the rule or the score, the entitlement, and what can read the request."""
+        named = parse_target(self._named) if self._named else None
+        tier = self._readable(self._entitled(named.tier if named else self._wanted_tier()))
+        if named and named.variant and tier == named.tier:
+            return named
+        return self._first_variant(tier)
 
     def _wanted_tier(self) -> str:
         routing = self._policy.routing
@@ -196,6 +206,25 @@ class Route:
                 self._entitled(tier)
         self.reasons.append(f"an ensemble of {len(voices)}")
         return voices
+
+    def _steps(self, fallbacks: Sequence[types_pb2.PlannedFallback]) -> list[types_pb2.Target]:
+        """Return who drafts and who answers if the draft does not pass; nothing if one of the two cannot."""
+        routing = self._policy.routing
+        if not {routing.cheap, routing.strong} <= self.usable():
+            self.reasons.append(f"no cascade: it takes both {routing.cheap} and {routing.strong}")
+            return []
+        draft = self._well(self._first_variant(routing.cheap), fallbacks)
+        if draft.tier == routing.strong:
+            return [draft]
+        self.reasons.append(
+            f"a cascade: {routing.cheap} drafts, {routing.strong} answers below {self._policy.cascade.threshold:.2f}"
+        )
+        return [draft, self._first_variant(routing.strong)]
+
+    def shorten(self, draft: types_pb2.Target, strong: types_pb2.Target) -> None:
+        """State that the deadline leaves no time for the second step of a cascade."""
+        detail = f"the deadline leaves no time for {strong.tier} after a draft; {draft.tier} alone answers"
+        self._degrade(types_pb2.DEGRADATION_REASON_DEADLINE, strong, draft, detail)
 
     def _reads(self, tier: str) -> bool:
         return all(modality in self._catalogue.tier(tier).modalities for modality in self._needed)

@@ -9,12 +9,19 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
+from tandem.call import NAME
 from tandem.catalogue import Catalogue, Name
 from tandem.v1 import types_pb2
 from tandem.yaml_document import Complaint, Section
 
 DECIDED_CONFIDENCE: Final = 0.5
 """A finding with less confidence counts as undecided."""
+
+
+TargetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}(/[a-z][a-z0-9-]{0,31})?$")]
+"""`tier` for the tier's default variant, or `tier/variant`."""
+
+TenantName = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 
 
 class Target(Section):

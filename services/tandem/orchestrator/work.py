@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from tandem.call import Call
@@ -12,11 +13,13 @@ from tandem.clock import now
 from tandem.errors import Cancelled, TandemError
 from tandem.orchestrator.attempts import Attempts, Backends, Question, Result, deltas
 from tandem.orchestrator.budgets import Verdict
+from tandem.orchestrator.cascade import Cascade, Showing, Steps
 from tandem.orchestrator.planning import Planned, Planner
 from tandem.orchestrator.policy import Policy
 from tandem.orchestrator.record import Record, add_up
+from tandem.orchestrator.refinement import with_instruction
 from tandem.orchestrator.steering import Counted
-from tandem.orchestrator.vote import Vote
+from tandem.orchestrator.vote import Vote, expected_correctness
 from tandem.protocols import Classifier, Fusion, Inference
 from tandem.v1 import classifier_pb2, orchestrator_pb2, types_pb2
 
@@ -65,6 +68,7 @@ class Work:
         self._counted: Counted | None = None
         self._result = Result()
         self._fusion: types_pb2.Fusion | None = None
+        self._gate: types_pb2.GateVerdict | None = None
 
     async def plan(self) -> Planned:
         """Find the signals and make the plan.
@@ -98,19 +102,55 @@ class Work:
             TandemError: of the last attempt, when nothing may replace it.
         """
         plan, gain = planned.plan, self.signals.expected_gain.value if self.signals else 0.0
-        question = Question(self._request, plan, self.call, planned.prompt_tokens, gain)
-        attempts = Attempts(question, self._shop.backends, self.record, buffered)
+        request = self._request
+        if planned.instruction is not None:
+            request = Request(messages=with_instruction(request.messages, planned.instruction))
+        question = Question(request, plan, self.call, planned.prompt_tokens, gain)
+        if plan.strategy == types_pb2.STRATEGY_CASCADE:
+            return self._cascade(planned, question, buffered)
         if plan.strategy == types_pb2.STRATEGY_ENSEMBLE:
-            return self._vote(plan, attempts)
+            return self._vote(planned, question, buffered)
+        attempts = Attempts(question, self._shop.backends, self.record, buffered)
         return attempts.stream(plan.attempts[0], self._result)
 
-    async def _vote(self, plan: types_pb2.Plan, attempts: Attempts) -> AsyncGenerator[Event, None]:
-        """Ask all voices and fuse what they say."""
-        vote = Vote(attempts, self.record, self._shop.services.fusion, self._shop.policy.ensemble.fuse_ms)
-        self._result = await vote.run(plan, self.signals, self.call)
-        self._fusion = vote.outcome
-        for event in deltas(self._result.text, self._result.reasoning):
-            yield event
+    async def _vote(
+        self, planned: Planned, question: Question, buffered: bool
+    ) -> AsyncGenerator[Event, None]:
+        """Ask all voices and fuse what they say; the first one is shown at once where that can be taken back."""
+        shop, ensemble, plan = self._shop, planned.policy.ensemble, question.plan
+        vote = Vote(
+            Attempts(question, shop.backends, self.record, buffered=True),
+            self.record,
+            shop.services.fusion,
+            ensemble.fuse_ms,
+        )
+        if buffered or self._request.no_revisions or ensemble.stream == "hold":
+            self._result = await vote.run(plan, self.signals, self.call)
+            self._fusion = vote.outcome
+            for event in deltas(self._result.text, self._result.reasoning):
+                yield event
+            return
+        leading = Attempts(question, shop.backends, self.record, buffered=False)
+        async with aclosing(vote.stream(leading, plan, self.signals, self.call)) as events:
+            async for event in events:
+                yield event
+        self._result, self._fusion = vote.result, vote.outcome
+
+    async def _cascade(
+        self, planned: Planned, question: Question, buffered: bool
+    ) -> AsyncGenerator[Event, None]:
+        """Let the cheap tier draft, and the strong one answer if that does not pass."""
+        shop, policy = self._shop, planned.policy
+        steps = Steps(
+            policy.cascade, shop.backends, self.record, shop.services.fusion, policy.ensemble.fuse_ms
+        )
+        cascade = Cascade(
+            question, self.signals, steps, Showing(not buffered, not self._request.no_revisions)
+        )
+        async with aclosing(cascade.stream()) as events:
+            async for event in events:
+                yield event
+        self._result, self._gate = cascade.result, cascade.verdict
 
     def answer(self) -> types_pb2.Answer:
         """Return the answer with everything that led to it, or what there is of one."""
@@ -131,6 +171,13 @@ class Work:
         add_up(answer)
         if result.attempt.HasField("confidence"):
             answer.confidence = result.attempt.confidence
+        expected = expected_correctness(self._fusion) if self._fusion else None
+        if expected is not None:
+            answer.confidence = expected
+        if self._gate is not None:
+            answer.gate.CopyFrom(self._gate)
+            if result.attempt.purpose != types_pb2.ATTEMPT_PURPOSE_ESCALATION:
+                answer.confidence = self._gate.probability
         first = [a.started_ms + a.ttft_ms for a in attempts if a.HasField("ttft_ms")]
         if first:
             answer.ttft_ms = min(first)

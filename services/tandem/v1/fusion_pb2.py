@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from tandem.v1 import types_pb2 as tandem_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16tandem/v1/fusion.proto\x12\ttandem.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x15tandem/v1/types.proto\"\x99\x01\n\x0b\x46useRequest\x12\x34\n\ncandidates\x18\x01 \x03(\x0b\x32\x14.tandem.v1.CandidateB\n\xbaH\x07\x92\x01\x04\x08\x01\x10@\x12+\n\x06\x64omain\x18\x02 \x01(\x0e\x32\x11.tandem.v1.DomainB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\'\n\x04task\x18\x03 \x01(\x0e\x32\x0f.tandem.v1.TaskB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\x88\x01\n\tCandidate\x12)\n\x06target\x18\x01 \x01(\x0b\x32\x11.tandem.v1.TargetB\x06\xbaH\x03\xc8\x01\x01\x12\x17\n\x04text\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@\x12(\n\nconfidence\x18\x03 \x01(\x02\x42\x0f\xbaH\x0c\n\n\x1d\x00\x00\x80?-\x00\x00\x00\x00H\x00\x88\x01\x01\x42\r\n\x0b_confidence\"?\n\x0c\x46useResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12!\n\x06\x66usion\x18\x02 \x01(\x0b\x32\x11.tandem.v1.Fusion2H\n\rFusionService\x12\x37\n\x04\x46use\x12\x16.tandem.v1.FuseRequest\x1a\x17.tandem.v1.FuseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16tandem/v1/fusion.proto\x12\ttandem.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x15tandem/v1/types.proto\"\xba\x02\n\x0b\x46useRequest\x12\x34\n\ncandidates\x18\x01 \x03(\x0b\x32\x14.tandem.v1.CandidateB\n\xbaH\x07\x92\x01\x04\x08\x01\x10@\x12+\n\x06\x64omain\x18\x02 \x01(\x0e\x32\x11.tandem.v1.DomainB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\'\n\x04task\x18\x03 \x01(\x0e\x32\x0f.tandem.v1.TaskB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x19\n\x08\x63\x61tegory\x18\x04 \x01(\tB\x07\xbaH\x04r\x02(@\x12-\n\x04\x66orm\x18\x05 \x01(\x0e\x32\x15.tandem.v1.AnswerFormB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12 \n\x06labels\x18\x06 \x03(\tB\x10\xbaH\r\x92\x01\n\x10@\"\x06r\x04 \x01(@\x12\x33\n\x12relative_tolerance\x18\x07 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x9a\x99\x99\x99\x99\x99\xb9?)\x00\x00\x00\x00\x00\x00\x00\x00\"\x88\x01\n\tCandidate\x12)\n\x06target\x18\x01 \x01(\x0b\x32\x11.tandem.v1.TargetB\x06\xbaH\x03\xc8\x01\x01\x12\x17\n\x04text\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@\x12(\n\nconfidence\x18\x03 \x01(\x02\x42\x0f\xbaH\x0c\n\n\x1d\x00\x00\x80?-\x00\x00\x00\x00H\x00\x88\x01\x01\x42\r\n\x0b_confidence\"?\n\x0c\x46useResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12!\n\x06\x66usion\x18\x02 \x01(\x0b\x32\x11.tandem.v1.Fusion2H\n\rFusionService\x12\x37\n\x04\x46use\x12\x16.tandem.v1.FuseRequest\x1a\x17.tandem.v1.FuseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FUSEREQUEST'].fields_by_name['domain']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_FUSEREQUEST'].fields_by_name['task']._loaded_options = None
   _globals['_FUSEREQUEST'].fields_by_name['task']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_FUSEREQUEST'].fields_by_name['category']._loaded_options = None
+  _globals['_FUSEREQUEST'].fields_by_name['category']._serialized_options = b'\272H\004r\002(@'
+  _globals['_FUSEREQUEST'].fields_by_name['form']._loaded_options = None
+  _globals['_FUSEREQUEST'].fields_by_name['form']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_FUSEREQUEST'].fields_by_name['labels']._loaded_options = None
+  _globals['_FUSEREQUEST'].fields_by_name['labels']._serialized_options = b'\272H\r\222\001\n\020@\"\006r\004 \001(@'
+  _globals['_FUSEREQUEST'].fields_by_name['relative_tolerance']._loaded_options = None
+  _globals['_FUSEREQUEST'].fields_by_name['relative_tolerance']._serialized_options = b'\272H\024\022\022\031\232\231\231\231\231\231\271?)\000\000\000\000\000\000\000\000'
   _globals['_CANDIDATE'].fields_by_name['target']._loaded_options = None
   _globals['_CANDIDATE'].fields_by_name['target']._serialized_options = b'\272H\003\310\001\001'
   _globals['_CANDIDATE'].fields_by_name['text']._loaded_options = None
@@ -46,11 +54,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANDIDATE'].fields_by_name['confidence']._loaded_options = None
   _globals['_CANDIDATE'].fields_by_name['confidence']._serialized_options = b'\272H\014\n\n\035\000\000\200?-\000\000\000\000'
   _globals['_FUSEREQUEST']._serialized_start=90
-  _globals['_FUSEREQUEST']._serialized_end=243
-  _globals['_CANDIDATE']._serialized_start=246
-  _globals['_CANDIDATE']._serialized_end=382
-  _globals['_FUSERESPONSE']._serialized_start=384
-  _globals['_FUSERESPONSE']._serialized_end=447
-  _globals['_FUSIONSERVICE']._serialized_start=449
-  _globals['_FUSIONSERVICE']._serialized_end=521
+  _globals['_FUSEREQUEST']._serialized_end=404
+  _globals['_CANDIDATE']._serialized_start=407
+  _globals['_CANDIDATE']._serialized_end=543
+  _globals['_FUSERESPONSE']._serialized_start=545
+  _globals['_FUSERESPONSE']._serialized_end=608
+  _globals['_FUSIONSERVICE']._serialized_start=610
+  _globals['_FUSIONSERVICE']._serialized_end=682
 # @@protoc_insertion_point(module_scope)

@@ -28,13 +28,27 @@ class FuseRequest(_message.Message):
     CANDIDATES_FIELD_NUMBER: _builtins.int
     DOMAIN_FIELD_NUMBER: _builtins.int
     TASK_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    RELATIVE_TOLERANCE_FIELD_NUMBER: _builtins.int
     domain: _types_pb2.Domain.ValueType
     """The field of knowledge of the question. UNSPECIFIED: undecided."""
     task: _types_pb2.Task.ValueType
     """What the question wants done. UNSPECIFIED: undecided."""
+    category: _builtins.str
+    """A finer field than the domain, such as `chemistry`, at most 64 bytes; used if there are weights for it. Empty: none."""
+    form: _types_pb2.AnswerForm.ValueType
+    """What kind of answer the question wants. UNSPECIFIED: seen from the answers."""
+    relative_tolerance: _builtins.float
+    """Numbers are the same if they differ by at most this part of the greater one, 0 to 0.1. 0: only equal ones are."""
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
         """1 to 64 candidates."""
+
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The labels an answer may have; at most 64, each 1 to 64 bytes. Empty: any."""
 
     def __init__(
         self,
@@ -42,10 +56,14 @@ class FuseRequest(_message.Message):
         candidates: _abc.Iterable[Global___Candidate] | None = ...,
         domain: _types_pb2.Domain.ValueType = ...,
         task: _types_pb2.Task.ValueType = ...,
+        category: _builtins.str = ...,
+        form: _types_pb2.AnswerForm.ValueType = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+        relative_tolerance: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "domain", b"domain", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "category", b"category", "domain", b"domain", "form", b"form", "labels", b"labels", "relative_tolerance", b"relative_tolerance", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

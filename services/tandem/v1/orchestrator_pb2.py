@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from tandem.v1 import types_pb2 as tandem_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctandem/v1/orchestrator.proto\x12\ttandem.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x15tandem/v1/types.proto\"\x89\x04\n\x0fGenerateRequest\x12\x31\n\x08messages\x18\x01 \x03(\x0b\x32\x12.tandem.v1.MessageB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\x12%\n\x08sampling\x18\x02 \x01(\x0b\x32\x13.tandem.v1.Sampling\x12.\n\x04tier\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\xd8\x01\x01\x12\x31\n\x07variant\x18\x04 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\xd8\x01\x01\x12/\n\x08strategy\x18\x05 \x01(\x0e\x32\x13.tandem.v1.StrategyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x10\n\x08no_cache\x18\x06 \x01(\x08:\xf5\x01\xbaH\xf1\x01\x1a\x94\x01\n\x1dgenerate.last_message_of_user\x12%the last message must be of ROLE_USER\x1aLsize(this.messages) == 0 || this.messages[size(this.messages) - 1].role == 2\x1aX\n\x1bgenerate.variant_needs_tier\x12\x12variant needs tier\x1a%this.variant == \'\' || this.tier != \'\'\"5\n\x10GenerateResponse\x12!\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x11.tandem.v1.Answer\"L\n\x15StreamGenerateRequest\x12\x33\n\x07request\x18\x01 \x01(\x0b\x32\x1a.tandem.v1.GenerateRequestB\x06\xbaH\x03\xc8\x01\x01\"\x91\x02\n\x16StreamGenerateResponse\x12%\n\x07started\x18\x01 \x01(\x0b\x32\x12.tandem.v1.StartedH\x00\x12.\n\treasoning\x18\x02 \x01(\x0b\x32\x19.tandem.v1.ReasoningDeltaH\x00\x12$\n\x04text\x18\x03 \x01(\x0b\x32\x14.tandem.v1.TextDeltaH\x00\x12\x1f\n\x04seam\x18\x04 \x01(\x0b\x32\x0f.tandem.v1.SeamH\x00\x12\'\n\x08revision\x18\x05 \x01(\x0b\x32\x13.tandem.v1.RevisionH\x00\x12\'\n\x08\x66inished\x18\x06 \x01(\x0b\x32\x13.tandem.v1.FinishedH\x00\x42\x07\n\x05\x65vent\"<\n\x07Started\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1d\n\x04plan\x18\x02 \x01(\x0b\x32\x0f.tandem.v1.Plan\"\x1f\n\x0eReasoningDelta\x12\r\n\x05\x64\x65lta\x18\x01 \x01(\t\"\x1a\n\tTextDelta\x12\r\n\x05\x64\x65lta\x18\x01 \x01(\t\"\x96\x01\n\x04Seam\x12\x13\n\x0b\x62yte_offset\x18\x01 \x01(\x04\x12&\n\x0b\x66rom_target\x18\x02 \x01(\x0b\x32\x11.tandem.v1.Target\x12$\n\tto_target\x18\x03 \x01(\x0b\x32\x11.tandem.v1.Target\x12+\n\x05\x63\x61use\x18\x04 \x01(\x0e\x32\x1c.tandem.v1.DegradationReason\"@\n\x08Revision\x12\x0c\n\x04text\x18\x01 \x01(\t\x12&\n\x0b\x61nswered_by\x18\x02 \x01(\x0b\x32\x11.tandem.v1.Target\"-\n\x08\x46inished\x12!\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x11.tandem.v1.Answer\"Z\n\x14\x42\x61tchGenerateRequest\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x33\n\x07request\x18\x02 \x01(\x0b\x32\x1a.tandem.v1.GenerateRequestB\x06\xbaH\x03\xc8\x01\x01\"|\n\x15\x42\x61tchGenerateResponse\x12\r\n\x05index\x18\x01 \x01(\x04\x12#\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x11.tandem.v1.AnswerH\x00\x12%\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x14.tandem.v1.ItemErrorH\x00\x42\x08\n\x06result\":\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"E\n\x0e\x45xplainRequest\x12\x33\n\x07request\x18\x01 \x01(\x0b\x32\x1a.tandem.v1.GenerateRequestB\x06\xbaH\x03\xc8\x01\x01\"\xaa\x01\n\x0f\x45xplainResponse\x12#\n\x07signals\x18\x01 \x01(\x0b\x32\x12.tandem.v1.Signals\x12\x1d\n\x04plan\x18\x02 \x01(\x0b\x32\x0f.tandem.v1.Plan\x12,\n\x0c\x64\x65gradations\x18\x03 \x03(\x0b\x32\x16.tandem.v1.Degradation\x12%\n\x06models\x18\x04 \x03(\x0b\x32\x15.tandem.v1.ModelState\"H\n\x13\x46orgetAnswerRequest\x12\x31\n\nrequest_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$\")\n\x14\x46orgetAnswerResponse\x12\x11\n\tforgotten\x18\x01 \x01(\x08\x32\x9e\x03\n\x13OrchestratorService\x12\x43\n\x08Generate\x12\x1a.tandem.v1.GenerateRequest\x1a\x1b.tandem.v1.GenerateResponse\x12W\n\x0eStreamGenerate\x12 .tandem.v1.StreamGenerateRequest\x1a!.tandem.v1.StreamGenerateResponse0\x01\x12V\n\rBatchGenerate\x12\x1f.tandem.v1.BatchGenerateRequest\x1a .tandem.v1.BatchGenerateResponse(\x01\x30\x01\x12@\n\x07\x45xplain\x12\x19.tandem.v1.ExplainRequest\x1a\x1a.tandem.v1.ExplainResponse\x12O\n\x0c\x46orgetAnswer\x12\x1e.tandem.v1.ForgetAnswerRequest\x1a\x1f.tandem.v1.ForgetAnswerResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctandem/v1/orchestrator.proto\x12\ttandem.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x15tandem/v1/types.proto\"\x9f\x04\n\x0fGenerateRequest\x12\x31\n\x08messages\x18\x01 \x03(\x0b\x32\x12.tandem.v1.MessageB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\x12%\n\x08sampling\x18\x02 \x01(\x0b\x32\x13.tandem.v1.Sampling\x12.\n\x04tier\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\xd8\x01\x01\x12\x31\n\x07variant\x18\x04 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\xd8\x01\x01\x12/\n\x08strategy\x18\x05 \x01(\x0e\x32\x13.tandem.v1.StrategyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x10\n\x08no_cache\x18\x06 \x01(\x08\x12\x14\n\x0cno_revisions\x18\x07 \x01(\x08:\xf5\x01\xbaH\xf1\x01\x1a\x94\x01\n\x1dgenerate.last_message_of_user\x12%the last message must be of ROLE_USER\x1aLsize(this.messages) == 0 || this.messages[size(this.messages) - 1].role == 2\x1aX\n\x1bgenerate.variant_needs_tier\x12\x12variant needs tier\x1a%this.variant == \'\' || this.tier != \'\'\"5\n\x10GenerateResponse\x12!\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x11.tandem.v1.Answer\"L\n\x15StreamGenerateRequest\x12\x33\n\x07request\x18\x01 \x01(\x0b\x32\x1a.tandem.v1.GenerateRequestB\x06\xbaH\x03\xc8\x01\x01\"\x91\x02\n\x16StreamGenerateResponse\x12%\n\x07started\x18\x01 \x01(\x0b\x32\x12.tandem.v1.StartedH\x00\x12.\n\treasoning\x18\x02 \x01(\x0b\x32\x19.tandem.v1.ReasoningDeltaH\x00\x12$\n\x04text\x18\x03 \x01(\x0b\x32\x14.tandem.v1.TextDeltaH\x00\x12\x1f\n\x04seam\x18\x04 \x01(\x0b\x32\x0f.tandem.v1.SeamH\x00\x12\'\n\x08revision\x18\x05 \x01(\x0b\x32\x13.tandem.v1.RevisionH\x00\x12\'\n\x08\x66inished\x18\x06 \x01(\x0b\x32\x13.tandem.v1.FinishedH\x00\x42\x07\n\x05\x65vent\"<\n\x07Started\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1d\n\x04plan\x18\x02 \x01(\x0b\x32\x0f.tandem.v1.Plan\"\x1f\n\x0eReasoningDelta\x12\r\n\x05\x64\x65lta\x18\x01 \x01(\t\"\x1a\n\tTextDelta\x12\r\n\x05\x64\x65lta\x18\x01 \x01(\t\"\x96\x01\n\x04Seam\x12\x13\n\x0b\x62yte_offset\x18\x01 \x01(\x04\x12&\n\x0b\x66rom_target\x18\x02 \x01(\x0b\x32\x11.tandem.v1.Target\x12$\n\tto_target\x18\x03 \x01(\x0b\x32\x11.tandem.v1.Target\x12+\n\x05\x63\x61use\x18\x04 \x01(\x0e\x32\x1c.tandem.v1.DegradationReason\"S\n\x08Revision\x12\x0c\n\x04text\x18\x01 \x01(\t\x12&\n\x0b\x61nswered_by\x18\x02 \x01(\x0b\x32\x11.tandem.v1.Target\x12\x11\n\treasoning\x18\x03 \x01(\t\"-\n\x08\x46inished\x12!\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x11.tandem.v1.Answer\"Z\n\x14\x42\x61tchGenerateRequest\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x33\n\x07request\x18\x02 \x01(\x0b\x32\x1a.tandem.v1.GenerateRequestB\x06\xbaH\x03\xc8\x01\x01\"|\n\x15\x42\x61tchGenerateResponse\x12\r\n\x05index\x18\x01 \x01(\x04\x12#\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x11.tandem.v1.AnswerH\x00\x12%\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x14.tandem.v1.ItemErrorH\x00\x42\x08\n\x06result\":\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"E\n\x0e\x45xplainRequest\x12\x33\n\x07request\x18\x01 \x01(\x0b\x32\x1a.tandem.v1.GenerateRequestB\x06\xbaH\x03\xc8\x01\x01\"\xd6\x01\n\x0f\x45xplainResponse\x12#\n\x07signals\x18\x01 \x01(\x0b\x32\x12.tandem.v1.Signals\x12\x1d\n\x04plan\x18\x02 \x01(\x0b\x32\x0f.tandem.v1.Plan\x12,\n\x0c\x64\x65gradations\x18\x03 \x03(\x0b\x32\x16.tandem.v1.Degradation\x12%\n\x06models\x18\x04 \x03(\x0b\x32\x15.tandem.v1.ModelState\x12*\n\x07options\x18\x05 \x03(\x0b\x32\x19.tandem.v1.StrategyOption\"\xed\x01\n\x0eStrategyOption\x12%\n\x08strategy\x18\x01 \x01(\x0e\x32\x13.tandem.v1.Strategy\x12\"\n\x07targets\x18\x02 \x03(\x0b\x32\x11.tandem.v1.Target\x12\x1c\n\x14\x65xpected_correctness\x18\x03 \x01(\x02\x12\x15\n\rcost_nano_usd\x18\x04 \x01(\x03\x12\x13\n\x0b\x64uration_ms\x18\x05 \x01(\x01\x12\x12\n\nlongest_ms\x18\x06 \x01(\x01\x12\x0c\n\x04\x66its\x18\x07 \x01(\x08\x12\x16\n\x0evalue_nano_usd\x18\x08 \x01(\x03\x12\x0c\n\x04\x62\x65st\x18\t \x01(\x08\"H\n\x13\x46orgetAnswerRequest\x12\x31\n\nrequest_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$\")\n\x14\x46orgetAnswerResponse\x12\x11\n\tforgotten\x18\x01 \x01(\x08\x32\x9e\x03\n\x13OrchestratorService\x12\x43\n\x08Generate\x12\x1a.tandem.v1.GenerateRequest\x1a\x1b.tandem.v1.GenerateResponse\x12W\n\x0eStreamGenerate\x12 .tandem.v1.StreamGenerateRequest\x1a!.tandem.v1.StreamGenerateResponse0\x01\x12V\n\rBatchGenerate\x12\x1f.tandem.v1.BatchGenerateRequest\x1a .tandem.v1.BatchGenerateResponse(\x01\x30\x01\x12@\n\x07\x45xplain\x12\x19.tandem.v1.ExplainRequest\x1a\x1a.tandem.v1.ExplainResponse\x12O\n\x0c\x46orgetAnswer\x12\x1e.tandem.v1.ForgetAnswerRequest\x1a\x1f.tandem.v1.ForgetAnswerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,39 +52,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FORGETANSWERREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_FORGETANSWERREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\032r\0302\026^[A-Za-z0-9._-]{1,64}$'
   _globals['_GENERATEREQUEST']._serialized_start=96
-  _globals['_GENERATEREQUEST']._serialized_end=617
-  _globals['_GENERATERESPONSE']._serialized_start=619
-  _globals['_GENERATERESPONSE']._serialized_end=672
-  _globals['_STREAMGENERATEREQUEST']._serialized_start=674
-  _globals['_STREAMGENERATEREQUEST']._serialized_end=750
-  _globals['_STREAMGENERATERESPONSE']._serialized_start=753
-  _globals['_STREAMGENERATERESPONSE']._serialized_end=1026
-  _globals['_STARTED']._serialized_start=1028
-  _globals['_STARTED']._serialized_end=1088
-  _globals['_REASONINGDELTA']._serialized_start=1090
-  _globals['_REASONINGDELTA']._serialized_end=1121
-  _globals['_TEXTDELTA']._serialized_start=1123
-  _globals['_TEXTDELTA']._serialized_end=1149
-  _globals['_SEAM']._serialized_start=1152
-  _globals['_SEAM']._serialized_end=1302
-  _globals['_REVISION']._serialized_start=1304
-  _globals['_REVISION']._serialized_end=1368
-  _globals['_FINISHED']._serialized_start=1370
-  _globals['_FINISHED']._serialized_end=1415
-  _globals['_BATCHGENERATEREQUEST']._serialized_start=1417
-  _globals['_BATCHGENERATEREQUEST']._serialized_end=1507
-  _globals['_BATCHGENERATERESPONSE']._serialized_start=1509
-  _globals['_BATCHGENERATERESPONSE']._serialized_end=1633
-  _globals['_ITEMERROR']._serialized_start=1635
-  _globals['_ITEMERROR']._serialized_end=1693
-  _globals['_EXPLAINREQUEST']._serialized_start=1695
-  _globals['_EXPLAINREQUEST']._serialized_end=1764
-  _globals['_EXPLAINRESPONSE']._serialized_start=1767
-  _globals['_EXPLAINRESPONSE']._serialized_end=1937
-  _globals['_FORGETANSWERREQUEST']._serialized_start=1939
-  _globals['_FORGETANSWERREQUEST']._serialized_end=2011
-  _globals['_FORGETANSWERRESPONSE']._serialized_start=2013
-  _globals['_FORGETANSWERRESPONSE']._serialized_end=2054
-  _globals['_ORCHESTRATORSERVICE']._serialized_start=2057
-  _globals['_ORCHESTRATORSERVICE']._serialized_end=2471
+  _globals['_GENERATEREQUEST']._serialized_end=639
+  _globals['_GENERATERESPONSE']._serialized_start=641
+  _globals['_GENERATERESPONSE']._serialized_end=694
+  _globals['_STREAMGENERATEREQUEST']._serialized_start=696
+  _globals['_STREAMGENERATEREQUEST']._serialized_end=772
+  _globals['_STREAMGENERATERESPONSE']._serialized_start=775
+  _globals['_STREAMGENERATERESPONSE']._serialized_end=1048
+  _globals['_STARTED']._serialized_start=1050
+  _globals['_STARTED']._serialized_end=1110
+  _globals['_REASONINGDELTA']._serialized_start=1112
+  _globals['_REASONINGDELTA']._serialized_end=1143
+  _globals['_TEXTDELTA']._serialized_start=1145
+  _globals['_TEXTDELTA']._serialized_end=1171
+  _globals['_SEAM']._serialized_start=1174
+  _globals['_SEAM']._serialized_end=1324
+  _globals['_REVISION']._serialized_start=1326
+  _globals['_REVISION']._serialized_end=1409
+  _globals['_FINISHED']._serialized_start=1411
+  _globals['_FINISHED']._serialized_end=1456
+  _globals['_BATCHGENERATEREQUEST']._serialized_start=1458
+  _globals['_BATCHGENERATEREQUEST']._serialized_end=1548
+  _globals['_BATCHGENERATERESPONSE']._serialized_start=1550
+  _globals['_BATCHGENERATERESPONSE']._serialized_end=1674
+  _globals['_ITEMERROR']._serialized_start=1676
+  _globals['_ITEMERROR']._serialized_end=1734
+  _globals['_EXPLAINREQUEST']._serialized_start=1736
+  _globals['_EXPLAINREQUEST']._serialized_end=1805
+  _globals['_EXPLAINRESPONSE']._serialized_start=1808
+  _globals['_EXPLAINRESPONSE']._serialized_end=2022
+  _globals['_STRATEGYOPTION']._serialized_start=2025
+  _globals['_STRATEGYOPTION']._serialized_end=2262
+  _globals['_FORGETANSWERREQUEST']._serialized_start=2264
+  _globals['_FORGETANSWERREQUEST']._serialized_end=2336
+  _globals['_FORGETANSWERRESPONSE']._serialized_start=2338
+  _globals['_FORGETANSWERRESPONSE']._serialized_end=2379
+  _globals['_ORCHESTRATORSERVICE']._serialized_start=2382
+  _globals['_ORCHESTRATORSERVICE']._serialized_end=2796
 # @@protoc_insertion_point(module_scope)

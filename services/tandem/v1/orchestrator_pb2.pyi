@@ -45,6 +45,7 @@ class GenerateRequest(_message.Message):
     VARIANT_FIELD_NUMBER: _builtins.int
     STRATEGY_FIELD_NUMBER: _builtins.int
     NO_CACHE_FIELD_NUMBER: _builtins.int
+    NO_REVISIONS_FIELD_NUMBER: _builtins.int
     tier: _builtins.str
     """The tier that must answer first. Empty: the policy decides. Needs an entitlement."""
     variant: _builtins.str
@@ -53,6 +54,10 @@ class GenerateRequest(_message.Message):
     """How the tiers are used. Absent: the policy decides."""
     no_cache: _builtins.bool
     """True: neither read the cache nor write it."""
+    no_revisions: _builtins.bool
+    """True: text is streamed only when nothing can take it back, so that no `revision` event comes. Costs time to the
+    first token of cascades and ensembles; without meaning where nothing is streamed.
+    """
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Message]:
         """The conversation, oldest first; 1 to 256 messages, the last one of the user."""
@@ -70,10 +75,11 @@ class GenerateRequest(_message.Message):
         variant: _builtins.str = ...,
         strategy: _types_pb2.Strategy.ValueType = ...,
         no_cache: _builtins.bool = ...,
+        no_revisions: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sampling", b"sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "no_cache", b"no_cache", "sampling", b"sampling", "strategy", b"strategy", "tier", b"tier", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "no_cache", b"no_cache", "no_revisions", b"no_revisions", "sampling", b"sampling", "strategy", b"strategy", "tier", b"tier", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -157,7 +163,7 @@ class StreamGenerateResponse(_message.Message):
 
     @_builtins.property
     def revision(self) -> Global___Revision:
-        """Fusion overturned what was streamed."""
+        """What was streamed is not the answer. At most one."""
 
     @_builtins.property
     def finished(self) -> Global___Finished:
@@ -301,8 +307,11 @@ class Revision(_message.Message):
 
     TEXT_FIELD_NUMBER: _builtins.int
     ANSWERED_BY_FIELD_NUMBER: _builtins.int
+    REASONING_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The whole answer, in place of all text so far."""
+    reasoning: _builtins.str
+    """What was thought for it, in place of all reasoning so far."""
     @_builtins.property
     def answered_by(self) -> _types_pb2.Target:
         """Whose text it is."""
@@ -312,10 +321,11 @@ class Revision(_message.Message):
         *,
         text: _builtins.str = ...,
         answered_by: _types_pb2.Target | None = ...,
+        reasoning: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "reasoning", b"reasoning", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -473,6 +483,7 @@ class ExplainResponse(_message.Message):
     PLAN_FIELD_NUMBER: _builtins.int
     DEGRADATIONS_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def signals(self) -> _types_pb2.Signals:
         """What the classifier found. Absent: it was late or broken."""
@@ -489,6 +500,12 @@ class ExplainResponse(_message.Message):
     def models(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.ModelState]:
         """What is known of every model that the tenant may use."""
 
+    @_builtins.property
+    def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___StrategyOption]:
+        """What each strategy would be worth for this request, whichever is planned. Empty: no signals, or the client or the
+        policy leaves no choice.
+        """
+
     def __init__(
         self,
         *,
@@ -496,14 +513,73 @@ class ExplainResponse(_message.Message):
         plan: _types_pb2.Plan | None = ...,
         degradations: _abc.Iterable[_types_pb2.Degradation] | None = ...,
         models: _abc.Iterable[_types_pb2.ModelState] | None = ...,
+        options: _abc.Iterable[Global___StrategyOption] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan", "signals", b"signals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degradations", b"degradations", "models", b"models", "plan", b"plan", "signals", b"signals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degradations", b"degradations", "models", b"models", "options", b"options", "plan", b"plan", "signals", b"signals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class StrategyOption(_message.Message):
+    """A strategy, and what it would be worth for a request. The one with the highest value of those that fit is taken under
+    the strategy `auto`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
+    EXPECTED_CORRECTNESS_FIELD_NUMBER: _builtins.int
+    COST_NANO_USD_FIELD_NUMBER: _builtins.int
+    DURATION_MS_FIELD_NUMBER: _builtins.int
+    LONGEST_MS_FIELD_NUMBER: _builtins.int
+    FITS_FIELD_NUMBER: _builtins.int
+    VALUE_NANO_USD_FIELD_NUMBER: _builtins.int
+    BEST_FIELD_NUMBER: _builtins.int
+    strategy: _types_pb2.Strategy.ValueType
+    """How the tiers would be used."""
+    expected_correctness: _builtins.float
+    """Expected probability, 0 to 1, that the answer is right."""
+    cost_nano_usd: _builtins.int
+    """Expected cost: catalogue prices × expected tokens."""
+    duration_ms: _builtins.float
+    """Expected time to the whole answer, by the latencies that half of the attempts keep below."""
+    longest_ms: _builtins.float
+    """Time to the whole answer that is surely enough; a cascade counts with its second step."""
+    fits: _builtins.bool
+    """True if that fits into the deadline."""
+    value_nano_usd: _builtins.int
+    """Expected correctness × value of a right answer − cost − value of the time."""
+    best: _builtins.bool
+    """True for the option of the highest value of those that fit; if none fits, for the quickest."""
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Target]:
+        """Which models would be asked; of a cascade the last one only if the gate wants it."""
+
+    def __init__(
+        self,
+        *,
+        strategy: _types_pb2.Strategy.ValueType = ...,
+        targets: _abc.Iterable[_types_pb2.Target] | None = ...,
+        expected_correctness: _builtins.float = ...,
+        cost_nano_usd: _builtins.int = ...,
+        duration_ms: _builtins.float = ...,
+        longest_ms: _builtins.float = ...,
+        fits: _builtins.bool = ...,
+        value_nano_usd: _builtins.int = ...,
+        best: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "cost_nano_usd", b"cost_nano_usd", "duration_ms", b"duration_ms", "expected_correctness", b"expected_correctness", "fits", b"fits", "longest_ms", b"longest_ms", "strategy", b"strategy", "targets", b"targets", "value_nano_usd", b"value_nano_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StrategyOption: _TypeAlias = StrategyOption  # noqa: Y015
 
 @_typing.final
 class ForgetAnswerRequest(_message.Message):

@@ -204,6 +204,8 @@ class _StrategyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Strategy.Val
     """Several answers are fused."""
     STRATEGY_SHADOW: _Strategy.ValueType  # 4
     """One tier answers, another's answer is only compared."""
+    STRATEGY_AUTO: _Strategy.ValueType  # 5
+    """Whichever of route, cascade and ensemble is worth most for the request; never in a plan, which has the one chosen."""
 
 class Strategy(_Strategy, metaclass=_StrategyEnumTypeWrapper):
     """How a plan uses the tiers."""
@@ -218,6 +220,8 @@ STRATEGY_ENSEMBLE: Strategy.ValueType  # 3
 """Several answers are fused."""
 STRATEGY_SHADOW: Strategy.ValueType  # 4
 """One tier answers, another's answer is only compared."""
+STRATEGY_AUTO: Strategy.ValueType  # 5
+"""Whichever of route, cascade and ensemble is worth most for the request; never in a plan, which has the one chosen."""
 Global___Strategy: _TypeAlias = Strategy  # noqa: Y015
 
 class _AttemptPurpose:
@@ -238,6 +242,8 @@ class _AttemptPurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Attemp
     """The second step of a cascade."""
     ATTEMPT_PURPOSE_SHADOW: _AttemptPurpose.ValueType  # 5
     """Compared, never shown."""
+    ATTEMPT_PURPOSE_SAMPLE: _AttemptPurpose.ValueType  # 6
+    """A further draft of a cascade, which only tells how far drafts agree."""
 
 class AttemptPurpose(_AttemptPurpose, metaclass=_AttemptPurposeEnumTypeWrapper):
     """Why an attempt is made."""
@@ -254,6 +260,8 @@ ATTEMPT_PURPOSE_ESCALATION: AttemptPurpose.ValueType  # 4
 """The second step of a cascade."""
 ATTEMPT_PURPOSE_SHADOW: AttemptPurpose.ValueType  # 5
 """Compared, never shown."""
+ATTEMPT_PURPOSE_SAMPLE: AttemptPurpose.ValueType  # 6
+"""A further draft of a cascade, which only tells how far drafts agree."""
 Global___AttemptPurpose: _TypeAlias = AttemptPurpose  # noqa: Y015
 
 class _AttemptOutcome:
@@ -328,6 +336,8 @@ class _DegradationReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deg
     """A voice of an ensemble is missing."""
     DEGRADATION_REASON_BUDGET: _DegradationReason.ValueType  # 10
     """The tenant's budget is used up, and the policy lets the cheap tier answer all the same."""
+    DEGRADATION_REASON_ESCALATION_FAILED: _DegradationReason.ValueType  # 11
+    """The second step of a cascade failed in a way that has no reason of its own here; the draft is the answer."""
 
 class DegradationReason(_DegradationReason, metaclass=_DegradationReasonEnumTypeWrapper):
     """Why an answer is not what was planned."""
@@ -354,6 +364,8 @@ DEGRADATION_REASON_VOTE_MISSING: DegradationReason.ValueType  # 9
 """A voice of an ensemble is missing."""
 DEGRADATION_REASON_BUDGET: DegradationReason.ValueType  # 10
 """The tenant's budget is used up, and the policy lets the cheap tier answer all the same."""
+DEGRADATION_REASON_ESCALATION_FAILED: DegradationReason.ValueType  # 11
+"""The second step of a cascade failed in a way that has no reason of its own here; the draft is the answer."""
 Global___DegradationReason: _TypeAlias = DegradationReason  # noqa: Y015
 
 class _CacheOutcome:
@@ -388,6 +400,26 @@ CACHE_OUTCOME_SHARED: CacheOutcome.ValueType  # 4
 """An identical request was in flight and its attempt was shared."""
 Global___CacheOutcome: _TypeAlias = CacheOutcome  # noqa: Y015
 
+class _ReviewStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReviewStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReviewStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REVIEW_STATUS_UNSPECIFIED: _ReviewStatus.ValueType  # 0
+    """Not known."""
+    REVIEW_STATUS_PENDING_HUMAN_REVIEW: _ReviewStatus.ValueType  # 1
+    """A person has not yet looked at it."""
+
+class ReviewStatus(_ReviewStatus, metaclass=_ReviewStatusEnumTypeWrapper):
+    """Whether a person has to look at an answer before it is used."""
+
+REVIEW_STATUS_UNSPECIFIED: ReviewStatus.ValueType  # 0
+"""Not known."""
+REVIEW_STATUS_PENDING_HUMAN_REVIEW: ReviewStatus.ValueType  # 1
+"""A person has not yet looked at it."""
+Global___ReviewStatus: _TypeAlias = ReviewStatus  # noqa: Y015
+
 class _BreakerState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -415,6 +447,98 @@ BREAKER_STATE_HALF_OPEN: BreakerState.ValueType  # 2
 BREAKER_STATE_OPEN: BreakerState.ValueType  # 3
 """The model is sick: no request goes to it."""
 Global___BreakerState: _TypeAlias = BreakerState  # noqa: Y015
+
+class _AnswerForm:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AnswerFormEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AnswerForm.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ANSWER_FORM_UNSPECIFIED: _AnswerForm.ValueType  # 0
+    """Not known, or no usable answer."""
+    ANSWER_FORM_CHOICE: _AnswerForm.ValueType  # 1
+    """Letters of options: `B`, `ACD`."""
+    ANSWER_FORM_BOOLEAN: _AnswerForm.ValueType  # 2
+    """Yes or no."""
+    ANSWER_FORM_NUMBER: _AnswerForm.ValueType  # 3
+    """A number, perhaps with a unit."""
+    ANSWER_FORM_LABEL: _AnswerForm.ValueType  # 4
+    """One of the labels that the request names."""
+    ANSWER_FORM_SET: _AnswerForm.ValueType  # 5
+    """Items whose order does not matter."""
+    ANSWER_FORM_JSON: _AnswerForm.ValueType  # 6
+    """A JSON value."""
+    ANSWER_FORM_CODE: _AnswerForm.ValueType  # 7
+    """A program."""
+    ANSWER_FORM_SHORT_TEXT: _AnswerForm.ValueType  # 8
+    """Some words."""
+    ANSWER_FORM_LONG_TEXT: _AnswerForm.ValueType  # 9
+    """Text too long to be said in the same words twice: compared by similarity."""
+    ANSWER_FORM_EXACT: _AnswerForm.ValueType  # 10
+    """Text of which every character counts, such as the output of a program; only space around it does not."""
+
+class AnswerForm(_AnswerForm, metaclass=_AnswerFormEnumTypeWrapper):
+    """What kind of answer a text is. Answers of different forms are never the same answer."""
+
+ANSWER_FORM_UNSPECIFIED: AnswerForm.ValueType  # 0
+"""Not known, or no usable answer."""
+ANSWER_FORM_CHOICE: AnswerForm.ValueType  # 1
+"""Letters of options: `B`, `ACD`."""
+ANSWER_FORM_BOOLEAN: AnswerForm.ValueType  # 2
+"""Yes or no."""
+ANSWER_FORM_NUMBER: AnswerForm.ValueType  # 3
+"""A number, perhaps with a unit."""
+ANSWER_FORM_LABEL: AnswerForm.ValueType  # 4
+"""One of the labels that the request names."""
+ANSWER_FORM_SET: AnswerForm.ValueType  # 5
+"""Items whose order does not matter."""
+ANSWER_FORM_JSON: AnswerForm.ValueType  # 6
+"""A JSON value."""
+ANSWER_FORM_CODE: AnswerForm.ValueType  # 7
+"""A program."""
+ANSWER_FORM_SHORT_TEXT: AnswerForm.ValueType  # 8
+"""Some words."""
+ANSWER_FORM_LONG_TEXT: AnswerForm.ValueType  # 9
+"""Text too long to be said in the same words twice: compared by similarity."""
+ANSWER_FORM_EXACT: AnswerForm.ValueType  # 10
+"""Text of which every character counts, such as the output of a program; only space around it does not."""
+Global___AnswerForm: _TypeAlias = AnswerForm  # noqa: Y015
+
+class _FusionRule:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FusionRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FusionRule.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FUSION_RULE_UNSPECIFIED: _FusionRule.ValueType  # 0
+    """Not known."""
+    FUSION_RULE_LEARNED_VOTE: _FusionRule.ValueType  # 1
+    """By weights learned from recorded answers of these models."""
+    FUSION_RULE_RELIABILITY_VOTE: _FusionRule.ValueType  # 2
+    """By the reliability of each model alone."""
+    FUSION_RULE_BEST_SINGLE: _FusionRule.ValueType  # 3
+    """The most reliable model's answer: a vote of these models is not known to be better."""
+    FUSION_RULE_MINIMUM_RISK: _FusionRule.ValueType  # 4
+    """The long text that is most similar to the others."""
+    FUSION_RULE_ABSTAINED: _FusionRule.ValueType  # 5
+    """Nothing weighed anything: the first usable answer."""
+
+class FusionRule(_FusionRule, metaclass=_FusionRuleEnumTypeWrapper):
+    """By which rule an answer was chosen of several."""
+
+FUSION_RULE_UNSPECIFIED: FusionRule.ValueType  # 0
+"""Not known."""
+FUSION_RULE_LEARNED_VOTE: FusionRule.ValueType  # 1
+"""By weights learned from recorded answers of these models."""
+FUSION_RULE_RELIABILITY_VOTE: FusionRule.ValueType  # 2
+"""By the reliability of each model alone."""
+FUSION_RULE_BEST_SINGLE: FusionRule.ValueType  # 3
+"""The most reliable model's answer: a vote of these models is not known to be better."""
+FUSION_RULE_MINIMUM_RISK: FusionRule.ValueType  # 4
+"""The long text that is most similar to the others."""
+FUSION_RULE_ABSTAINED: FusionRule.ValueType  # 5
+"""Nothing weighed anything: the first usable answer."""
+Global___FusionRule: _TypeAlias = FusionRule  # noqa: Y015
 
 @_typing.final
 class Message(_message.Message):
@@ -889,6 +1013,9 @@ class Plan(_message.Message):
     POLICY_REVISION_FIELD_NUMBER: _builtins.int
     FALLBACK_TOKENS_FIELD_NUMBER: _builtins.int
     SHARE_CONTROL_FIELD_NUMBER: _builtins.int
+    GATE_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    REVIEW_REQUIRED_FIELD_NUMBER: _builtins.int
     strategy: Global___Strategy.ValueType
     """How the tiers are used."""
     deadline_ms: _builtins.float
@@ -901,9 +1028,15 @@ class Plan(_message.Message):
     """Revision of the policy."""
     fallback_tokens: _builtins.int
     """Tokens of the short answer that the reserve is for. 0: nothing is reserved."""
+    rule: _builtins.str
+    """Name of the policy's rule for requests such as this one. Empty: none matched."""
+    review_required: _builtins.bool
+    """True if a person has to look at the answer: it will have a `review`."""
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedAttempt]:
-        """The attempts that start without a failure, in order. All at once for an ensemble."""
+        """The attempts that start without a failure, in order. All at once for an ensemble; of a cascade the draft and its
+        samples at once, and the escalation only if the gate wants it.
+        """
 
     @_builtins.property
     def fallbacks(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedFallback]:
@@ -916,6 +1049,10 @@ class Plan(_message.Message):
     @_builtins.property
     def share_control(self) -> Global___ShareControl:
         """How the policy's target moved the border between the tiers. Absent: the policy has no target."""
+
+    @_builtins.property
+    def gate(self) -> Global___PlannedGate:
+        """When the draft of a cascade is the answer. Absent: the plan is no cascade."""
 
     def __init__(
         self,
@@ -930,14 +1067,122 @@ class Plan(_message.Message):
         policy_revision: _builtins.str = ...,
         fallback_tokens: _builtins.int = ...,
         share_control: Global___ShareControl | None = ...,
+        gate: Global___PlannedGate | None = ...,
+        rule: _builtins.str = ...,
+        review_required: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["share_control", b"share_control"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gate", b"gate", "share_control", b"share_control"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "deadline_ms", b"deadline_ms", "fallback_tokens", b"fallback_tokens", "fallbacks", b"fallbacks", "margin_ms", b"margin_ms", "policy_revision", b"policy_revision", "reasons", b"reasons", "reserve_ms", b"reserve_ms", "share_control", b"share_control", "strategy", b"strategy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "deadline_ms", b"deadline_ms", "fallback_tokens", b"fallback_tokens", "fallbacks", b"fallbacks", "gate", b"gate", "margin_ms", b"margin_ms", "policy_revision", b"policy_revision", "reasons", b"reasons", "reserve_ms", b"reserve_ms", "review_required", b"review_required", "rule", b"rule", "share_control", b"share_control", "strategy", b"strategy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Plan: _TypeAlias = Plan  # noqa: Y015
+
+@_typing.final
+class PlannedGate(_message.Message):
+    """When the draft of a cascade is the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    REFINE_FIELD_NUMBER: _builtins.int
+    threshold: _builtins.float
+    """The draft is kept if the probability that it suffices is at least this, 0 to 1. At 1 it never is."""
+    refine: _builtins.bool
+    """True if the strong tier gets the draft to refine it; false: it answers as if there were none."""
+    def __init__(
+        self,
+        *,
+        threshold: _builtins.float = ...,
+        refine: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["refine", b"refine", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlannedGate: _TypeAlias = PlannedGate  # noqa: Y015
+
+@_typing.final
+class GateVerdict(_message.Message):
+    """How sure the gate of a cascade was of the draft."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    R1_SUFFICES_FIELD_NUMBER: _builtins.int
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    ESCALATED_FIELD_NUMBER: _builtins.int
+    probability: _builtins.float
+    """Calibrated probability, 0 to 1, that the draft suffices."""
+    threshold: _builtins.float
+    """What it was compared with, 0 to 1."""
+    confidence: _builtins.float
+    """Confidence of the draft, 0 to 1, from its token log-probabilities. Absent: not known."""
+    r1_suffices: _builtins.float
+    """The classifier's probability, 0 to 1, that R1 suffices. Absent: it was late or broken."""
+    agreement: _builtins.float
+    """Agreement of the draft with its samples, 0 to 1, as the vote found it. Absent: there were none."""
+    escalated: _builtins.bool
+    """True if the draft did not pass. The degradations tell if the strong tier did not answer all the same."""
+    def __init__(
+        self,
+        *,
+        probability: _builtins.float = ...,
+        threshold: _builtins.float = ...,
+        confidence: _builtins.float | None = ...,
+        r1_suffices: _builtins.float | None = ...,
+        agreement: _builtins.float | None = ...,
+        escalated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_agreement", b"_agreement", "_confidence", b"_confidence", "_r1_suffices", b"_r1_suffices", "agreement", b"agreement", "confidence", b"confidence", "r1_suffices", b"r1_suffices"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agreement", b"_agreement", "_confidence", b"_confidence", "_r1_suffices", b"_r1_suffices", "agreement", b"agreement", "confidence", b"confidence", "escalated", b"escalated", "probability", b"probability", "r1_suffices", b"r1_suffices", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__agreement: _TypeAlias = _typing.Literal["agreement"]  # noqa: Y015
+    _WhichOneofArgType__agreement: _TypeAlias = _typing.Literal["_agreement", b"_agreement"]  # noqa: Y015
+    _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
+    _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
+    _WhichOneofReturnType__r1_suffices: _TypeAlias = _typing.Literal["r1_suffices"]  # noqa: Y015
+    _WhichOneofArgType__r1_suffices: _TypeAlias = _typing.Literal["_r1_suffices", b"_r1_suffices"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__agreement) -> _WhichOneofReturnType__agreement | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__r1_suffices) -> _WhichOneofReturnType__r1_suffices | None: ...
+
+Global___GateVerdict: _TypeAlias = GateVerdict  # noqa: Y015
+
+@_typing.final
+class Review(_message.Message):
+    """A person has to look at the answer before it is used."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Name of the case, made for this answer, 32 hexadecimal digits."""
+    status: Global___ReviewStatus.ValueType
+    """How far it is."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        status: Global___ReviewStatus.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Review: _TypeAlias = Review  # noqa: Y015
 
 @_typing.final
 class ShareControl(_message.Message):
@@ -1316,6 +1561,8 @@ class Answer(_message.Message):
     DURATION_MS_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     SOURCE_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    GATE_FIELD_NUMBER: _builtins.int
+    REVIEW_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Identifier of the request: the caller's `tandem-request-id`, or one made at the edge."""
     text: _builtins.str
@@ -1364,6 +1611,14 @@ class Answer(_message.Message):
     def fusion(self) -> Global___Fusion:
         """The vote. Absent unless answers were fused."""
 
+    @_builtins.property
+    def gate(self) -> Global___GateVerdict:
+        """How sure the gate of a cascade was of the draft. Absent: no gate was asked."""
+
+    @_builtins.property
+    def review(self) -> Global___Review:
+        """The review that the answer needs. Absent: none."""
+
     def __init__(
         self,
         *,
@@ -1384,10 +1639,12 @@ class Answer(_message.Message):
         duration_ms: _builtins.float = ...,
         confidence: _builtins.float | None = ...,
         source_request_id: _builtins.str = ...,
+        gate: Global___GateVerdict | None = ...,
+        review: Global___Review | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_ttft_ms", b"_ttft_ms", "answered_by", b"answered_by", "confidence", b"confidence", "fusion", b"fusion", "plan", b"plan", "signals", b"signals", "ttft_ms", b"ttft_ms", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_ttft_ms", b"_ttft_ms", "answered_by", b"answered_by", "confidence", b"confidence", "fusion", b"fusion", "gate", b"gate", "plan", b"plan", "review", b"review", "signals", b"signals", "ttft_ms", b"ttft_ms", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_ttft_ms", b"_ttft_ms", "answered_by", b"answered_by", "attempts", b"attempts", "cache", b"cache", "confidence", b"confidence", "cost_nano_usd", b"cost_nano_usd", "degradations", b"degradations", "duration_ms", b"duration_ms", "finish_reason", b"finish_reason", "fusion", b"fusion", "plan", b"plan", "reasoning", b"reasoning", "request_id", b"request_id", "signals", b"signals", "source_request_id", b"source_request_id", "text", b"text", "ttft_ms", b"ttft_ms", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_ttft_ms", b"_ttft_ms", "answered_by", b"answered_by", "attempts", b"attempts", "cache", b"cache", "confidence", b"confidence", "cost_nano_usd", b"cost_nano_usd", "degradations", b"degradations", "duration_ms", b"duration_ms", "finish_reason", b"finish_reason", "fusion", b"fusion", "gate", b"gate", "plan", b"plan", "reasoning", b"reasoning", "request_id", b"request_id", "review", b"review", "signals", b"signals", "source_request_id", b"source_request_id", "text", b"text", "ttft_ms", b"ttft_ms", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
@@ -1411,12 +1668,22 @@ class Fusion(_message.Message):
     DISSENT_FIELD_NUMBER: _builtins.int
     ABSTAINED_FIELD_NUMBER: _builtins.int
     WINNER_FIELD_NUMBER: _builtins.int
+    EXPECTED_CORRECTNESS_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    ARTIFACT_REVISION_FIELD_NUMBER: _builtins.int
     agreement: _builtins.float
     """Weight of the winning group over the weight of all, 0 to 1."""
     abstained: _builtins.bool
     """True if the candidates gave nothing to choose by, and the first usable one was taken."""
     winner: _builtins.int
     """Index of the candidate whose text is the answer."""
+    expected_correctness: _builtins.float
+    """Calibrated probability, 0 to 1, that the answer is right. Absent: nothing is known of these models."""
+    rule: Global___FusionRule.ValueType
+    """By which rule the answer was chosen."""
+    artifact_revision: _builtins.str
+    """Revision of the reliability artifact that the weights come from."""
     @_builtins.property
     def ballots(self) -> _containers.RepeatedCompositeFieldContainer[Global___Ballot]:
         """What each candidate contributed, in the order they were given."""
@@ -1424,6 +1691,10 @@ class Fusion(_message.Message):
     @_builtins.property
     def dissent(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dissent]:
         """Answers that lost, heaviest first."""
+
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupScore]:
+        """The answers in comparable form with their scores, best first."""
 
     def __init__(
         self,
@@ -1433,12 +1704,18 @@ class Fusion(_message.Message):
         dissent: _abc.Iterable[Global___Dissent] | None = ...,
         abstained: _builtins.bool = ...,
         winner: _builtins.int = ...,
+        expected_correctness: _builtins.float | None = ...,
+        groups: _abc.Iterable[Global___GroupScore] | None = ...,
+        rule: Global___FusionRule.ValueType = ...,
+        artifact_revision: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_correctness", b"_expected_correctness", "expected_correctness", b"expected_correctness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abstained", b"abstained", "agreement", b"agreement", "ballots", b"ballots", "dissent", b"dissent", "winner", b"winner"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_correctness", b"_expected_correctness", "abstained", b"abstained", "agreement", b"agreement", "artifact_revision", b"artifact_revision", "ballots", b"ballots", "dissent", b"dissent", "expected_correctness", b"expected_correctness", "groups", b"groups", "rule", b"rule", "winner", b"winner"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__expected_correctness: _TypeAlias = _typing.Literal["expected_correctness"]  # noqa: Y015
+    _WhichOneofArgType__expected_correctness: _TypeAlias = _typing.Literal["_expected_correctness", b"_expected_correctness"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_correctness) -> _WhichOneofReturnType__expected_correctness | None: ...
 
 Global___Fusion: _TypeAlias = Fusion  # noqa: Y015
 
@@ -1451,10 +1728,13 @@ class Ballot(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     NORMALISED_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
     normalised: _builtins.str
     """The answer in comparable form, such as `B` or `42`. Empty: nothing usable."""
     weight: _builtins.float
     """Weight in the vote, 0 or more."""
+    form: Global___AnswerForm.ValueType
+    """What kind of answer it is."""
     @_builtins.property
     def target(self) -> Global___Target:
         """Which model."""
@@ -1465,14 +1745,85 @@ class Ballot(_message.Message):
         target: Global___Target | None = ...,
         normalised: _builtins.str = ...,
         weight: _builtins.float = ...,
+        form: Global___AnswerForm.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["normalised", b"normalised", "target", b"target", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["form", b"form", "normalised", b"normalised", "target", b"target", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Ballot: _TypeAlias = Ballot  # noqa: Y015
+
+@_typing.final
+class GroupScore(_message.Message):
+    """The candidates that gave the same answer, and why it scored as it did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NORMALISED_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    normalised: _builtins.str
+    """The answer in comparable form."""
+    score: _builtins.float
+    """Sum of the terms; the highest wins."""
+    probability: _builtins.float
+    """Calibrated probability, 0 to 1, that this answer is right. Absent: nothing is known of these models."""
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Indices of the candidates, ascending."""
+
+    @_builtins.property
+    def terms(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoreTerm]:
+        """What the score is made of, by size."""
+
+    def __init__(
+        self,
+        *,
+        normalised: _builtins.str = ...,
+        score: _builtins.float = ...,
+        probability: _builtins.float | None = ...,
+        candidates: _abc.Iterable[_builtins.int] | None = ...,
+        terms: _abc.Iterable[Global___ScoreTerm] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "probability", b"probability"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "candidates", b"candidates", "normalised", b"normalised", "probability", b"probability", "score", b"score", "terms", b"terms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__probability: _TypeAlias = _typing.Literal["probability"]  # noqa: Y015
+    _WhichOneofArgType__probability: _TypeAlias = _typing.Literal["_probability", b"_probability"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__probability) -> _WhichOneofReturnType__probability | None: ...
+
+Global___GroupScore: _TypeAlias = GroupScore  # noqa: Y015
+
+@_typing.final
+class ScoreTerm(_message.Message):
+    """One part of a score: how far something that is known of this answer moved it, in log-odds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What moved it, such as `r1`, `r1 in legal`, `r1 agrees with pro` or `2 of 3 agree`."""
+    value: _builtins.float
+    """By how much; negative: away from this answer."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoreTerm: _TypeAlias = ScoreTerm  # noqa: Y015
 
 @_typing.final
 class Dissent(_message.Message):

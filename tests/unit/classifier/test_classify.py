@@ -59,6 +59,15 @@ def test_every_signal_is_there(judge: Judge) -> None:
     assert plain.reasons[0] == "easier: asks for a plain fact"
 
 
+@pytest.mark.parametrize(("before", "after"), [("Good evening! ", " Thank you!"), ("打扰一下，", "谢谢！")])
+def test_courtesy_moves_no_learned_signal(judge: Judge, before: str, after: str) -> None:
+    plain, polite = (signals_of(request((USER, text)), judge) for text in (PROOF, f"{before}{PROOF}{after}"))
+    for field in ("language", "context_tokens"):  # what the whole text says
+        plain.ClearField(field)
+        polite.ClearField(field)
+    assert polite == plain
+
+
 def test_chinese_terms_are_found(judge: Judge) -> None:
     found = signals_of(request((USER, "证明根号2是无理数，并逐步说明理由。")), judge)
     assert found.language.value == "zh"

@@ -16,7 +16,7 @@ from tandem.conversation_json import from_json, to_json
 from tandem.ledger import pruning
 from tandem.ledger.entry import Entry
 from tandem.ledger.feedback import Feedback, FeedbackInvalid, add_feedback, read_feedback
-from tandem.ledger.labelled import Judged, MeanTokens, judged, labelled, mean_tokens
+from tandem.ledger.labelled import Draft, Judged, MeanTokens, drafts, judged, labelled, mean_tokens
 from tandem.ledger.opening import open_ledger
 from tandem.ledger.rows import MOST_PROMPT_CHARACTERS
 from tandem.ledger.schema import reading
@@ -152,3 +152,31 @@ def test_conversations_come_back_without_their_pictures() -> None:
 def test_other_forms_are_refused(value: object) -> None:
     with pytest.raises((TypeError, ValueError), match="message"):
         from_json(value)
+
+
+def drafted(request_id: str, *, escalated: bool = False) -> Entry:
+    """Return the entry of a cascade."""
+    made = entry(request_id, [Tokens("r1"), *([Tokens("pro")] if escalated else [])])
+    made.answer.signals.r1_suffices.value = 0.5
+    made.answer.attempts[0].confidence = 0.75
+    if escalated:
+        made.answer.attempts[1].purpose = types_pb2.ATTEMPT_PURPOSE_ESCALATION
+        made.answer.attempts[1].confidence = 0.99
+        made.answer.gate.probability, made.answer.gate.agreement = 0.3, 0.25
+    return made
+
+
+def test_drafts_with_a_verdict_of_their_own(tmp_path: Path) -> None:
+    failed = drafted("failed")
+    failed.answer.attempts[0].outcome = types_pb2.ATTEMPT_OUTCOME_TIMEOUT
+    first = replace(drafted("kept"), started_at=START - DAY)
+    url = kept(tmp_path, [first, drafted("sent on", escalated=True), drafted("unjudged"), failed])
+    give(
+        url,
+        Feedback("kept", 1.0, "human"),
+        Feedback("sent on", -1.0, "human", tier="r1"),
+        Feedback("sent on", 1.0, "human"),  # about the answer that was given: Pro's
+        Feedback("failed", 1.0, "human"),
+    )
+    with reading(url) as connection:
+        assert list(drafts(connection)) == [Draft(0.75, 0.5, None, 1.0), Draft(0.75, 0.5, 0.25, 0.0)]

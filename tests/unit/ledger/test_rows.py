@@ -42,6 +42,8 @@ def full() -> Entry:
         max_tokens=256,
         detail=SAID,
     )
+    answer.gate.probability, answer.gate.agreement, answer.gate.threshold = 0.4, 0.25, 0.5
+    answer.review.id, answer.review.status = "case-1", types_pb2.REVIEW_STATUS_PENDING_HUMAN_REVIEW
     answer.fusion.dissent.add(text=SAID, normalised=SAID)
     return made
 
@@ -75,6 +77,10 @@ def test_a_request_is_booked_with_all_that_is_known() -> None:
         "language": "zh",
         "complexity": 6.5,
         "r1_suffices": 0.78,
+        "gate_probability": 0.4,
+        "gate_agreement": 0.25,
+        "review_id": "case-1",
+        "review_status": "pending_human_review",
     }
 
 

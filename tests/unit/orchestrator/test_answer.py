@@ -16,13 +16,11 @@ from tandem.errors import (
     InternalError,
     ModalityUnsupported,
 )
-from tandem.orchestrator.work import Services
 from tandem.v1 import orchestrator_pb2, types_pb2
 from tests.fakes.calls import call, image, question, user
-from tests.fakes.documents import catalogue, policy
-from tests.fakes.inference import HANG, ScriptedInference, Step, finished, saying, text, thought
-from tests.fakes.orchestrators import FakeLedger, orchestrator
-from tests.fakes.services import FakeClassifier, FakeFusion, signals
+from tests.fakes.inference import HANG, finished, saying, text, thought
+from tests.fakes.services import signals
+from tests.fakes.world import World, as_seen, kinds
 
 MISS, HIT, BYPASSED, SHARED = (
     types_pb2.CACHE_OUTCOME_MISS,
@@ -33,32 +31,6 @@ MISS, HIT, BYPASSED, SHARED = (
 Event = orchestrator_pb2.StreamGenerateResponse
 
 pytestmark = pytest.mark.virtual_time
-
-
-class World:
-    """An orchestrator and what it calls."""
-
-    def __init__(self, r1: list[Step] | None = None, pro: list[Step] | None = None, **changes: Any) -> None:
-        self.classifier = FakeClassifier()
-        self.fusion = FakeFusion()
-        self.r1 = ScriptedInference(r1 or saying("because"))
-        self.pro = ScriptedInference(pro or saying("therefore"))
-        services = Services(self.classifier, self.fusion, {"r1": self.r1, "pro": self.pro})
-        changed = policy({path.replace("__", "."): value for path, value in changes.items()})
-        self.ledger = FakeLedger()
-        self.orchestrator = orchestrator(services, catalogue(), changed, self.ledger)
-
-    async def ask(
-        self, asked: orchestrator_pb2.GenerateRequest | None = None, tenant: str = "anonymous"
-    ) -> types_pb2.Answer:
-        return await self.orchestrator.generate(asked or question(), call(tenant=tenant))
-
-    async def events(self, asked: orchestrator_pb2.GenerateRequest | None = None) -> list[Event]:
-        return [event async for event in self.orchestrator.stream_generate(asked or question(), call())]
-
-
-def kinds(events: list[Event]) -> list[str | None]:
-    return [event.WhichOneof("event") for event in events]
 
 
 # --- the story
@@ -255,7 +227,7 @@ async def test_streams_in_flight_share_an_attempt() -> None:
     ],
     ids=["tenants", "no_cache", "hot"],
 )
-async def test_what_is_never_shared(changes: dict[str, Any], others: dict[str, str]) -> None:
+async def test_what_is_never_shared(changes: dict[str, Any], others: dict[str, Any]) -> None:
     world = World()
     asked = orchestrator_pb2.GenerateRequest(messages=[user()], **changes)
     answers = await asyncio.gather(
@@ -303,8 +275,8 @@ async def test_a_streamed_ensemble() -> None:
     world = World(strategy="ensemble")
     world.fusion.winner = 1
     events = await world.events()
-    assert kinds(events) == ["started", "text", "finished"]
-    assert events[1].text.delta == "therefore"
+    assert kinds(events) == ["started", "text", "revision", "finished"]
+    assert as_seen(events) == "therefore"
     assert events[-1].finished.answer.fusion.winner == 1
 
 

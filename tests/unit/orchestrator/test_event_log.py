@@ -96,7 +96,7 @@ def test_the_whole_answer() -> None:
     for event in (thought("h"), text("wro"), thought("m"), text("ng"), revision("right"), text("!")):
         log.add(event)
     log.add(finished())
-    assert log.answer() == types_pb2.Answer(request_id="one", text="right!", reasoning="hm")
+    assert log.answer() == types_pb2.Answer(request_id="one", text="right!")
     assert log.answer() == log.answer()
 
 

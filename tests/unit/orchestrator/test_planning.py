@@ -120,7 +120,6 @@ def test_a_tier_that_is_asked_for(fields: dict[str, Any], target: str) -> None:
         ({"tier": "ultra"}, UnknownTier, "r1, pro"),
         ({"tier": "r1", "variant": "fp8"}, UnknownVariant, "fp16, int8"),
         ({"tier": "pro"}, TierNotEntitled, "tenant cheap may not use tier pro; it may use r1"),
-        ({"strategy": types_pb2.STRATEGY_CASCADE}, StrategyUnsupported, "strategy cascade"),
         ({"strategy": types_pb2.STRATEGY_SHADOW}, StrategyUnsupported, "strategy shadow"),
     ],
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -13,12 +15,13 @@ from tandem.orchestrator.live import LiveModels
 from tandem.orchestrator.planning import Planner
 from tandem.orchestrator.record import Record
 from tandem.orchestrator.retry_budget import RetryBudget
-from tandem.orchestrator.vote import Vote
+from tandem.orchestrator.vote import Vote, expected_correctness, same_answer
 from tandem.v1 import types_pb2
 from tests.fakes.calls import call, question
 from tests.fakes.documents import catalogue, policy
-from tests.fakes.inference import HANG, ScriptedInference, Step, saying
+from tests.fakes.inference import HANG, ScriptedInference, Step, saying, text, thought
 from tests.fakes.services import FakeFusion, signals
+from tests.fakes.world import World, as_seen, kinds, reasons
 
 CATALOGUE = catalogue()
 DEAD = BackendUnavailable("r1 is dead")
@@ -165,3 +168,99 @@ async def test_cancelling_stops_every_voice() -> None:
         await running
     assert (ensemble.r1.running, ensemble.pro.running) == (0, 0)
     assert {a.outcome for a in ensemble.record.attempts} == {types_pb2.ATTEMPT_OUTCOME_CANCELLED}
+
+
+# --- streams: the first voice leads
+
+
+def streamed(r1: list[Step], pro: list[Step], winner: int, **changes: Any) -> World:
+    made = World(r1, pro, strategy="ensemble", **changes)
+    made.fusion.winner = winner
+    return made
+
+
+async def test_the_first_voice_is_shown_while_the_others_answer() -> None:
+    turn = asyncio.Event()
+    made = streamed(saying("be", "cause"), [turn, *saying("therefore")], 0)
+    async with aclosing(made.orchestrator.stream_generate(question(), call())) as events:
+        assert kinds([await anext(events) for _ in range(3)]) == ["started", "text", "text"]
+        assert made.pro.running == 1
+        turn.set()
+        assert kinds([event async for event in events]) == ["finished"]
+    assert (made.r1.buffered, made.pro.buffered) == ([False], [True])
+
+
+async def test_a_vote_that_overturns_it_is_one_event() -> None:
+    made = streamed(saying("be", "cause"), [thought("so"), *saying("therefore")], 1)
+    events = await made.events()
+    assert kinds(events) == ["started", "text", "text", "revision", "finished"]
+    whole, answer = events[3].revision, events[4].finished.answer
+    assert (whole.text, whole.reasoning, whole.answered_by.tier) == ("therefore", "so", "pro")
+    assert (answer.answered_by.tier, answer.fusion.winner) == ("pro", 1)
+
+
+async def test_a_winner_that_says_the_same_overturns_nothing() -> None:
+    made = streamed(saying("B"), saying("B"), 1)
+    events = await made.events()
+    assert kinds(events) == ["started", "text", "finished"]
+    answer = events[-1].finished.answer
+    assert (answer.answered_by.tier, answer.fusion.winner) == ("r1", 0)
+
+
+@pytest.mark.parametrize(
+    ("r1", "expected"),
+    [
+        ([DEAD], ["started", "text", "finished"]),
+        ([text("be"), DEAD], ["started", "text", "revision", "finished"]),
+    ],
+)
+async def test_a_first_voice_that_fails(r1: list[Step], expected: list[str]) -> None:
+    events = await streamed(r1, saying("therefore"), 0).events()
+    assert kinds(events) == expected
+    assert as_seen(events) == "therefore"
+    assert reasons(events[-1].finished.answer) == ["VOTE_MISSING"]
+
+
+async def test_when_all_fail_the_first_error_ends_the_stream() -> None:
+    made = streamed([DEAD], [FULL], 0)
+    with pytest.raises(BackendUnavailable, match="r1 is dead"):
+        await made.events()
+
+
+@pytest.mark.parametrize("way", ["client", "policy"])
+async def test_who_cannot_be_told_to_forget_waits_for_the_vote(way: str) -> None:
+    asked = question()
+    asked.no_revisions = way == "client"
+    made = streamed(
+        saying("be", "cause"), saying("therefore"), 1, ensemble__stream="hold" if way == "policy" else "lead"
+    )
+    events = await made.events(asked)
+    assert kinds(events) == ["started", "text", "finished"]
+    assert as_seen(events) == "therefore"
+
+
+async def test_a_client_that_leaves_stops_all_voices() -> None:
+    hangs: list[Step] = [text("be"), HANG]
+    made = streamed(hangs, [HANG], 0)
+    async with aclosing(made.orchestrator.stream_generate(question(), call())) as events:
+        assert kinds([await anext(events), await anext(events)]) == ["started", "text"]
+    assert (made.r1.running, made.pro.running) == (0, 0)
+
+
+async def test_followers_of_a_stream_get_the_revision_too() -> None:
+    made = streamed(saying("be", "cause"), saying("therefore"), 1, cache__max_temperature=2.0)
+    first, second = await asyncio.gather(made.events(), made.events())
+    assert as_seen(first) == as_seen(second) == "therefore"
+    assert len(made.pro.requests) == 1
+    (again,) = [event for event in await made.events() if event.HasField("text")]
+    assert again.text.delta == "therefore"
+
+
+def test_what_is_not_comparable_is_not_the_same() -> None:
+    empty = types_pb2.Fusion(ballots=[types_pb2.Ballot(), types_pb2.Ballot()])
+    assert same_answer(empty, 1, 1)
+    assert not same_answer(empty, 0, 1)
+
+
+def test_what_a_vote_does_not_tell_is_unknown() -> None:
+    assert expected_correctness(types_pb2.Fusion()) is None

@@ -14,6 +14,7 @@ from routing_bench.corpus import Corpus, RowMissing
 from routing_bench.perturb import KINDS, perturbed
 from routing_bench.protocol import RESAMPLES
 from routing_bench.row import Row
+from tandem.classifier.courtesy import without_courtesy
 from tandem.training.classifier import calibration, design
 from tandem.training.classifier.folds import numbered, splits
 from tandem.training.classifier.routing import FOREIGN_TRUST, OWN_TRUST, fit_twice, score
@@ -131,7 +132,8 @@ def flips(corpus: Corpus) -> list[Row]:
 
 
 def _scores(corpus: Corpus, found: Learned, texts: list[str]) -> NDArray[np.float32]:
-    return score(found.heads.predict(found.design.rows(corpus.batch(texts))), OWN_TRUST)
+    read = corpus.batch([without_courtesy(text) for text in texts])  # as the product reads them
+    return score(found.heads.predict(found.design.rows(read)), OWN_TRUST)
 
 
 def _share(name: str, turned: NDArray[np.bool_], bar: float | None) -> Row:

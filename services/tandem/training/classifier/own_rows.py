@@ -72,7 +72,7 @@ def lay(artifact: Artifact, conversations: Sequence[Conversation]) -> Laid:
     sums = Sums(weights)
     indices, values, standard, angles, counts = [], [], [], [], []
     for each in conversations:
-        found = [extractor.features(each.question, each.characters)]
+        found = [extractor.features(*each.request)]
         _, places, on_waves = sums.form(found[0].dense)
         standard.append(places)
         angles.append(on_waves)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.fusion.normalise import NOTHING, VALUE_CHARACTERS, Kind, Normal, normalise
+from tandem.fusion.normalise import NOTHING, VALUE_CHARACTERS, Kind, Normal, Wanted, normalise
 from tandem.fusion.numbers import written
 
 CHOICES = [
@@ -144,7 +144,7 @@ def test_last_number_counts_only_when_a_number_is_wanted() -> None:
     text = (
         "Four boxes of 3 make a dozen, and after giving away 5 she has 7 left for herself, which is enough."
     )
-    assert normalise(text, numeric=True) == Normal(Kind.NUMBER, "7")
+    assert normalise(text, Wanted(numeric=True)) == Normal(Kind.NUMBER, "7")
     assert normalise(text).kind is Kind.TEXT
 
 
@@ -156,7 +156,7 @@ def test_long_texts_are_compared_whole_but_shown_short() -> None:
 
 @given(st.text(st.characters(codec=None)), st.booleans())
 def test_no_text_fails(text: str, numeric: bool) -> None:
-    normal = normalise(text, numeric)
+    normal = normalise(text, Wanted(numeric=numeric))
     assert (normal.kind is Kind.NOTHING) == (not normal.value)
 
 
@@ -175,5 +175,5 @@ def test_number_is_written_without_loss(value: Fraction) -> None:
 )
 def test_time_is_linear(text: str) -> None:
     started = time.process_time()
-    normalise(text, numeric=True)
+    normalise(text, Wanted(numeric=True))
     assert time.process_time() - started < 2.0

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.fusion.fuse import DISSENT_CHARACTERS, FusionCore
+from tandem.fusion.fuse import FusionCore
+from tandem.fusion.verdict import DISSENT_CHARACTERS
 from tandem.protocols import Fusion
 from tandem.v1 import fusion_pb2, types_pb2
 from tests.fakes.calls import call

@@ -1,0 +1,1 @@
+"""Training of fusion: recorded answers → the reliability artifact."""
