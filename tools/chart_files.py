@@ -52,6 +52,8 @@ def documented(text: str) -> Iterator[Value]:
             meaning = comment[1]
         elif comment := re.match(r"\s*# @default -- (.*)", line):
             default = comment[1]
+        elif meaning and (comment := re.match(r"\s*# (.*)", line)):
+            meaning += f" {comment[1]}"
         elif key := re.match(r"(\s*)([A-Za-z][\w-]*):", line):
             depth = len(key[1])
             path = [*(part for part in path if part[0] < depth), (depth, key[2])]

@@ -59,6 +59,12 @@ SPREAD: Final = {
     "tiers": {
         "pro": {"parallel": {"tensor": 8, "pipeline": 2}, "weights": {"source": "claim", "claim": "weights"}}
     },
+    "inference": {
+        "autoscaling": {
+            "enabled": True,
+            "triggers": [{"type": "prometheus", "metadata": {"query": "up", "threshold": "5"}}],
+        }
+    },
     "monitoring": {"serviceMonitor": {"enabled": True}, "rules": {"enabled": True}},
 }
 """A tier over two nodes, and what needs definitions that not every cluster has."""

@@ -30,9 +30,12 @@ def test_another_text_and_a_file_too_many_are_noticed(
 
 
 def test_a_comment_is_about_the_key_below_it() -> None:
-    text = "# -- First.\na: 1\nb:\n  # -- Second.\n  # @default -- long\n  c: [1, 2]\n  d: 3\n# -- Third.\ne: {}\n"
+    text = (
+        "# Of the file.\n# -- First\n# of all.\na: 1\n"
+        "b:\n  # -- Second.\n  # @default -- long\n  c: [1, 2]\n  d: 3\n# -- Third.\ne: {}\n"
+    )
     assert [(value.key, value.default, value.meaning) for value in chart_files.documented(text)] == [
-        ("a", "`1`", "First."),
+        ("a", "`1`", "First of all."),
         ("b.c", "long", "Second."),
         ("e", "`{}`", "Third."),
     ]

@@ -42,7 +42,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 RESTRICTED_VOLUMES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
 }  # fmt: skip
-DEFINED_ELSEWHERE = {"leaderworkerset.x-k8s.io", "monitoring.coreos.com"}
+DEFINED_ELSEWHERE = {"keda.sh", "leaderworkerset.x-k8s.io", "monitoring.coreos.com"}
 SERVICES = ["orchestrator", "classifier", "inference", "fusion"]
 
 
@@ -75,7 +75,7 @@ def test_nothing_needs_a_definition_of_its_own_unless_it_is_asked_for() -> None:
         for each in render("", SPREAD)
         if each["apiVersion"].partition("/")[0] in DEFINED_ELSEWHERE
     }
-    assert found == {"LeaderWorkerSet", "PrometheusRule", "ServiceMonitor"}
+    assert found == {"LeaderWorkerSet", "PrometheusRule", "ScaledObject", "ServiceMonitor"}
 
 
 def test_a_wrong_object_would_be_refused() -> None:
@@ -305,3 +305,27 @@ def test_a_pod_that_need_not_wait_has_no_pause() -> None:
 def test_an_engine_of_one_node_is_not_spread() -> None:
     with pytest.raises(Refused, match="its engine simulator runs on one node"):
         render("", {"tiers": {"pro": {"parallel": {"tensor": 1, "pipeline": 2}}}})
+
+
+def test_one_thing_decides_about_replicas() -> None:
+    """A Deployment that names replicas, and two scalers, undo each other's work."""
+    for values, kind, others in (
+        (EVERYTHING, "HorizontalPodAutoscaler", "ScaledObject"),
+        (SPREAD, "ScaledObject", "HorizontalPodAutoscaler"),
+    ):
+        objects = render("", values)
+        assert of_kind(objects, others) == []
+        targets = {each["spec"]["scaleTargetRef"]["name"] for each in of_kind(objects, kind)}
+        assert targets
+        scaled = {
+            each["metadata"]["name"]
+            for each in of_kind(objects, "Deployment")
+            if "replicas" not in each["spec"]
+        }
+        assert scaled == targets
+
+
+def test_a_query_that_finds_nothing_is_no_zero() -> None:
+    for scaled in of_kind(render("", SPREAD), "ScaledObject"):
+        (trigger,) = scaled["spec"]["triggers"]
+        assert trigger["metadata"] == {"query": "up", "threshold": "5", "ignoreNullValues": "false"}

@@ -198,7 +198,7 @@ spec:
     {{- end }}
 {{- end -}}
 
-{{/* PodDisruptionBudget and HorizontalPodAutoscaler of a Deployment. Takes a dict: root, component, tier, settings. */}}
+{{/* PodDisruptionBudget, and HorizontalPodAutoscaler or ScaledObject, of a Deployment. Takes a dict: root, component, tier, settings. */}}
 {{- define "tandem.scaling" -}}
 {{- $full := include "tandem.fullname" .root -}}
 {{- $name := .tier | empty | ternary .component (printf "%s-%s" .component .tier) -}}
@@ -219,7 +219,31 @@ spec:
     matchLabels:
       {{- include "tandem.selector" (list .root .component .tier) | nindent 6 }}
 {{- end }}
-{{- if .settings.autoscaling.enabled }}
+{{- if and .settings.autoscaling.enabled .settings.autoscaling.triggers }}
+---
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata:
+  name: {{ $full }}-{{ $name }}
+  namespace: {{ .root.Release.Namespace }}
+  labels:
+    {{- include "tandem.labels" (list .root .component .tier) | nindent 4 }}
+spec:
+  scaleTargetRef: {name: {{ $full }}-{{ $name }}}
+  minReplicaCount: {{ int64 .settings.autoscaling.minReplicas }}
+  maxReplicaCount: {{ int64 .settings.autoscaling.maxReplicas }}
+  {{- with .settings.autoscaling.behavior }}
+  advanced:
+    horizontalPodAutoscalerConfig:
+      behavior:
+        {{- toYaml . | nindent 8 }}
+  {{- end }}
+  triggers:
+    {{- range .settings.autoscaling.triggers }}
+    {{- $metadata := ternary (merge (deepCopy .metadata) (dict "ignoreNullValues" "false")) .metadata (eq .type "prometheus") }}
+    - {{- toYaml (set . "metadata" $metadata) | nindent 6 }}
+    {{- end }}
+{{- else if .settings.autoscaling.enabled }}
 ---
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
