@@ -199,7 +199,7 @@ LIMITS: dict[str, Limit] = {
         [fuse(candidate(), category="c" * 65), fuse(candidate(), category="法" * 22)],
     ),
     "FuseRequest.form enum.defined_only": Limit(
-        [fuse(candidate(), form=enum(value)) for value in (0, 9)], [fuse(candidate(), form=enum(10))]
+        [fuse(candidate(), form=enum(value)) for value in (0, 10)], [fuse(candidate(), form=enum(11))]
     ),
     "FuseRequest.labels repeated.max_items": Limit(
         [fuse(candidate(), labels=["x"] * 64)], [fuse(candidate(), labels=["x"] * 65)]

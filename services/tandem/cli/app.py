@@ -19,6 +19,7 @@ from tandem.cli.plan import plan
 from tandem.cli.policy import app as policy_app
 from tandem.cli.reviews import reviews
 from tandem.cli.train import app as train_app
+from tandem.cli.wait import wait
 from tandem.embedded.source import DEFAULT_SOURCE
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ app.command(name="calibrate")(calibrate)
 app.command(name="classify")(classify)
 app.command(name="reviews")(reviews)
 app.command(name="plan")(plan)
+app.command(name="wait")(wait)
 
 
 class ServiceName(StrEnum):

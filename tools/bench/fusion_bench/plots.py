@@ -68,6 +68,8 @@ def _frontier(file: Path, frontiers: Mapping[str, Frontier]) -> None:
                 COSTS, 100 * np.mean([curve.mean(axis=1) for curve in curves], axis=0), "o-", label=label
             )
         axis.set(title=name, xlabel="cost of a question (cheap voice: 1)", ylabel="right, %")
+    for unused in axes.flat[len(frontiers) :]:
+        unused.axis("off")
     axes.flat[0].legend()
     figure.tight_layout()
     figure.savefig(file, dpi=110)
