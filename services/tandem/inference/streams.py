@@ -6,9 +6,11 @@ as a whole, so with one request in each, cancelling a request ends just its own 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc.aio
 from tritonclient.grpc import service_pb2, service_pb2_grpc
@@ -17,12 +19,16 @@ from tandem.errors import BackendUnavailable
 
 IDLE_STREAMS: Final = 64
 """Open streams that wait for a request; more are closed after use."""
+IDLE_SECONDS: Final = 10.0
+"""A stream that nobody used for so long is closed: a Triton that is told to end waits for every open one."""
+
+Stream: TypeAlias = "grpc.aio.StreamStreamCall[Any, Any]"
 
 
 class Exchange:
     """One request and its responses on one stream."""
 
-    def __init__(self, stream: grpc.aio.StreamStreamCall[Any, Any]) -> None:
+    def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.finished = False
         """Set by the user after the final response: the stream may serve another request."""
@@ -50,7 +56,9 @@ class StreamPool:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        self._idle: list[grpc.aio.StreamStreamCall[Any, Any]] = []
+        # Each with the loop's time when it became idle, oldest first.
+        self._idle: deque[tuple[float, Stream]] = deque()
+        self._sweep: asyncio.TimerHandle | None = None
 
     @contextlib.asynccontextmanager
     async def exchange(self) -> AsyncIterator[Exchange]:
@@ -70,19 +78,35 @@ class StreamPool:
             raise BackendUnavailable(f"the stream to Triton broke: {error}") from error
         finally:
             if exchange.finished and len(self._idle) < IDLE_STREAMS:
-                self._idle.append(exchange.stream)
+                self._keep(exchange.stream)
             else:
                 exchange.stream.cancel()
 
-    def _take(self) -> grpc.aio.StreamStreamCall[Any, Any]:
+    def _take(self) -> Stream:
         while self._idle:
-            stream = self._idle.pop()
+            _, stream = self._idle.pop()
             if not stream.done():
                 return stream
-        opened: grpc.aio.StreamStreamCall[Any, Any] = self._stub.ModelStreamInfer()
+        opened: Stream = self._stub.ModelStreamInfer()
         return opened
+
+    def _keep(self, stream: Stream) -> None:
+        loop = asyncio.get_running_loop()
+        self._idle.append((loop.time(), stream))
+        if self._sweep is None:
+            self._sweep = loop.call_later(IDLE_SECONDS, self._close_old)
+
+    def _close_old(self) -> None:
+        """Cancel the streams that have been idle for too long; look again when the next one will have been."""
+        loop = asyncio.get_running_loop()
+        while self._idle and self._idle[0][0] + IDLE_SECONDS <= loop.time():
+            self._idle.popleft()[1].cancel()
+        self._sweep = loop.call_at(self._idle[0][0] + IDLE_SECONDS, self._close_old) if self._idle else None
 
     def close(self) -> None:
         """Cancel the idle streams."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
         while self._idle:
-            self._idle.pop().cancel()
+            self._idle.pop()[1].cancel()

@@ -24,6 +24,9 @@ from tandem.telemetry.logs import logger
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """Largest message, as the contract states."""
 
+LIVE: Final = "live"
+"""Name in the health service of the process itself: it serves until it drains, whatever the others depend on."""
+
 _log = logger("server")
 
 
@@ -86,7 +89,7 @@ class Server:
         channelz.add_channelz_servicer(self.grpc)
         names = [*self._services, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
         reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], self.grpc)
-        self.set_health({"": False, **dict.fromkeys(self._services, False)})
+        self.set_health({"": False, **dict.fromkeys(self._services, False), LIVE: True})
         try:
             self.port = self.grpc.add_insecure_port(self._listen.address)
         except RuntimeError as error:

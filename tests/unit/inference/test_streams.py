@@ -173,3 +173,22 @@ async def test_the_end_of_a_stream_is_no_answer() -> None:
     async with triton.served(Closing()) as port, open_channel(f"127.0.0.1:{port}") as channel:
         with pytest.raises(BackendUnavailable, match="Triton"):
             await _answered(StreamPool(channel))
+
+
+async def test_a_stream_that_nobody_uses_is_closed(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "IDLE_SECONDS", 0.05)
+    async with setup.pool.exchange() as exchange:
+        await answer(exchange)
+    first = exchange.stream
+    await asyncio.sleep(0.03)
+    async with setup.pool.exchange() as exchange:
+        await answer(exchange)
+    assert exchange.stream is first, "used in time, it is kept"
+    await asyncio.sleep(0.03)
+    assert not first.done(), "its time counts from its last use"
+    async with asyncio.timeout(5):
+        while not first.done():
+            await asyncio.sleep(0.01)
+    async with setup.pool.exchange() as exchange:
+        assert await answer(exchange) == 3
+    assert setup.triton.streams == 2

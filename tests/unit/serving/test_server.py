@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tandem.serving.clients import open_channel
-from tandem.serving.server import Listen, Server, StartError, stop_signal
+from tandem.serving.server import LIVE, Listen, Server, StartError, stop_signal
 from tandem.v1 import orchestrator_pb2, orchestrator_pb2_grpc
 from tests.fakes.calls import question
 from tests.fakes.listening import ORCHESTRATOR, RULE, Listening, listening
@@ -80,7 +80,11 @@ async def told(rpc: Watching) -> int:
 
 
 async def test_health_is_bad_until_it_is_said_to_be_good(served: Listening) -> None:
-    assert [await check(served, name) for name in ("", ORCHESTRATOR)] == [NOT_SERVING, NOT_SERVING]
+    assert [await check(served, name) for name in ("", ORCHESTRATOR, LIVE)] == [
+        NOT_SERVING,
+        NOT_SERVING,
+        SERVING,
+    ]
     served.server.set_health({"": True, ORCHESTRATOR: True})
     assert [await check(served, name) for name in ("", ORCHESTRATOR)] == [SERVING, SERVING]
     served.server.set_health({ORCHESTRATOR: False})
@@ -162,6 +166,7 @@ async def test_draining_turns_health_first_and_lets_running_calls_finish() -> No
         draining = asyncio.create_task(served.server.drain())
         assert await told(watching) == NOT_SERVING
         served.server.set_health({"": True})
+        assert await check(served, LIVE) == NOT_SERVING
         assert await check(served, "") == NOT_SERVING, "a late check of health must not undo it"
         assert not draining.done()
         waiting.release.set()

@@ -1,0 +1,58 @@
+{{/* The policy and the catalogue, as the services read them. */}}
+
+{{/* The shipped policy with what the values change in it. */}}
+{{- define "tandem.policy" -}}
+{{- $shipped := .Files.Get "files/policy.yaml" | fromYaml -}}
+{{- $policy := mergeOverwrite $shipped (deepCopy .Values.policy) -}}
+{{- range $policy.fallbacks -}}
+{{- if hasKey . "true" -}}{{- /* Helm reads YAML 1.1, where `on` is a truth value. */ -}}
+{{- $_ := set . "on" (get . "true") -}}
+{{- $_ := unset . "true" -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $policy -}}
+{{- end -}}
+
+{{/* Longest time that an answer may take, in whole seconds. */}}
+{{- define "tandem.longestSeconds" -}}
+{{- $policy := include "tandem.policy" . | fromYaml -}}
+{{- div (add (int64 $policy.deadline.max_ms) 999) 1000 -}}
+{{- end -}}
+
+{{/* Name of a variant's Triton model. Takes a list: name of the tier, tier, name of the variant. */}}
+{{- define "tandem.model" -}}
+{{- $tier := index . 1 -}}
+{{- $variant := get $tier.variants (index . 2) -}}
+{{- default (ternary (index . 0) (printf "%s-%s" (index . 0) (index . 2)) (eq (index . 2) $tier.defaultVariant)) $variant.model -}}
+{{- end -}}
+
+{{/* The names of a tier's variants, the default one first, as a JSON array; fails if the default is none of them. */}}
+{{- define "tandem.variants" -}}
+{{- $tier := index . 1 -}}
+{{- if not (hasKey $tier.variants $tier.defaultVariant) -}}
+{{- fail (printf "tiers.%s.defaultVariant is %q, which is none of its variants: %s" (index . 0) $tier.defaultVariant (keys $tier.variants | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- prepend (without (keys $tier.variants | sortAlpha) $tier.defaultVariant) $tier.defaultVariant | toJson -}}
+{{- end -}}
+
+{{- define "tandem.catalogue" -}}
+version: 1
+chat_templates:
+  {{- toYaml .Values.chatTemplates | nindent 2 }}
+tiers:
+{{- range $name, $tier := .Values.tiers }}
+  {{ $name }}:
+    {{- toYaml $tier.catalogue | nindent 4 }}
+    variants:
+    {{- range $variant := include "tandem.variants" (list $name $tier) | fromJsonArray }}
+    {{- $given := get $tier.variants $variant }}
+      {{ $variant }}:
+        model: {{ include "tandem.model" (list $name $tier $variant) }}
+        signature: vllm
+        context_tokens: {{ int64 $given.context }}
+        concurrency: {{ int64 $given.concurrency }}
+        latency:
+          {{- toYaml $given.latency | nindent 10 }}
+    {{- end }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,242 @@
+"""Would catch a chart whose documents the services refuse, or that says something else than the files it copies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tandem.catalogue import Catalogue, load_catalogue
+from tandem.orchestrator.policy import Policy, load_policy
+from tests.chart.rendering import (
+    CHART,
+    EVERYTHING,
+    HELM,
+    PROFILES,
+    RELEASE,
+    ROOT,
+    Object,
+    Refused,
+    environment,
+    helm,
+    named,
+    of_kind,
+    pod_specs,
+    render,
+)
+
+MIDDLE: dict[str, Any] = {
+    "tiers": {
+        "middle": {
+            "catalogue": {
+                "modalities": ["text"],
+                "price": {"input_usd_per_million_tokens": 0.5, "output_usd_per_million_tokens": 1},
+                "chat_template": "smollm2",
+            },
+            "weights": {"source": "none"},
+            "defaultVariant": "fp16",
+            "variants": {
+                "int8": {
+                    "precision": "int8",
+                    "context": 4096,
+                    "concurrency": 4,
+                    "latency": {"ttft_ms": 1, "tpot_ms": 1},
+                },
+                "fp16": {
+                    "precision": "fp16",
+                    "context": 4096,
+                    "concurrency": 4,
+                    "latency": {"ttft_ms": 1, "tpot_ms": 1},
+                },
+            },
+            "parallel": {"tensor": 1, "pipeline": 1},
+            "replicas": 1,
+        }
+    }
+}
+
+
+def documents(objects: list[Object], folder: Path) -> tuple[Catalogue, Policy]:
+    """Read catalogue and policy of a release as the services do."""
+    for name, text in named(objects, "ConfigMap", f"{RELEASE}-tandem-documents")["data"].items():
+        (folder / name).write_text(text, encoding="utf-8")
+    catalogue = load_catalogue(folder / "catalogue.yaml")
+    return catalogue, load_policy(folder / "policy.yaml", catalogue)
+
+
+@pytest.mark.parametrize("profile", ["", *PROFILES])
+def test_helm_finds_nothing_wrong(profile: str) -> None:
+    helm("lint", "--strict", str(CHART), *(["--values", str(CHART / profile)] if profile else []))
+
+
+def test_the_shipped_policy_arrives_as_it_is(tmp_path: Path) -> None:
+    """Helm reads YAML 1.1, where the key `on` of a fallback is a truth value."""
+    catalogue, policy = documents(render(), tmp_path)
+    assert policy == load_policy(ROOT / "deploy" / "policy.yaml", catalogue)
+    assert len(policy.fallbacks) == 8
+
+
+def test_the_policy_is_a_copy() -> None:
+    assert (CHART / "files" / "policy.yaml").read_text() == (ROOT / "deploy" / "policy.yaml").read_text()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_services_accept_the_documents_of_every_profile(profile: str, tmp_path: Path) -> None:
+    objects = render(profile)
+    catalogue, _ = documents(objects, tmp_path)
+    orchestrator = next(spec for name, _, spec in pod_specs(objects) if name.endswith("-orchestrator"))
+    assert (
+        json.loads(environment(orchestrator["containers"][0])["TANDEM_ORCHESTRATOR_TIERS"]).keys()
+        == catalogue.tiers.keys()
+    )
+
+
+def test_a_change_of_the_policy_keeps_the_rest_and_restarts_the_pods(tmp_path: Path) -> None:
+    changed = render(
+        "",
+        {
+            "policy": {
+                "routing": {"threshold": 0.7},
+                "fallbacks": [{"from": "pro", "on": "timeout", "to": ["r1"]}],
+            }
+        },
+    )
+    _, policy = documents(changed, tmp_path)
+    assert policy.routing.threshold == 0.7
+    assert policy.routing.cheap == "r1"
+    assert len(policy.fallbacks) == 1
+
+    def checksums(objects: list[Object]) -> dict[str, str]:
+        return {
+            name: metadata["annotations"]["checksum/config"]
+            for name, metadata, spec in pod_specs(objects)
+            if "-test" not in name
+        }
+
+    before, after = checksums(render()), checksums(changed)
+    differing = {name for name in before if before[name] != after[name]}
+    assert differing == {
+        f"{RELEASE}-tandem-{name}" for name in ("orchestrator", "inference-r1", "inference-pro")
+    }
+
+
+def test_a_third_tier_is_values_only(tmp_path: Path) -> None:
+    objects = render("", MIDDLE)
+    catalogue, _ = documents(objects, tmp_path)
+    assert list(catalogue.tiers["middle"].variants) == ["fp16", "int8"], "the default variant is the first"
+    made = {each["metadata"]["name"] for each in objects} - {each["metadata"]["name"] for each in render()}
+    names = {name.removeprefix(f"{RELEASE}-tandem-") for name in made}
+    assert names == {
+        "inference-middle",
+        "triton-middle",
+        "orchestrator-to-inference-middle",
+        "orchestrator-out-to-inference-middle",
+        "inference-to-triton-middle",
+        "inference-out-to-triton-middle",
+    }
+    triton = next(spec for name, _, spec in pod_specs(objects) if name.endswith("triton-middle"))
+    assert {"--load-model=middle", "--load-model=middle-int8"} <= set(triton["containers"][0]["args"])
+
+
+def test_a_default_variant_that_is_none_is_refused() -> None:
+    with pytest.raises(Refused, match='defaultVariant is "bf16", which is none of its variants: fp16, int8'):
+        render("", {"tiers": {"r1": {"defaultVariant": "bf16"}}})
+
+
+def test_the_model_repository_is_that_of_the_deployment() -> None:
+    """Models of the engine llamacpp have the tensors that deploy/triton has."""
+    values = {"triton": {"engine": "llamacpp"}}
+    data = named(render("", values), "ConfigMap", f"{RELEASE}-tandem-triton-r1")["data"]
+    shipped = ROOT / "deploy" / "triton" / "models"
+    for model in ("r1", "r1-int8"):
+        assert data[f"{model}.config.pbtxt"].split() == (shipped / model / "config.pbtxt").read_text().split()
+
+
+def test_every_model_of_the_catalogue_is_loaded_and_has_its_files(tmp_path: Path) -> None:
+    objects = render("", EVERYTHING)
+    catalogue, _ = documents(objects, tmp_path)
+    for name, tier in catalogue.tiers.items():
+        models = [variant.model for variant in tier.variants.values()]
+        spec = next(spec for pod, _, spec in pod_specs(objects) if pod.endswith(f"triton-{name}"))
+        loaded = [
+            word.partition("=")[2]
+            for word in spec["containers"][0]["args"]
+            if word.startswith("--load-model=")
+        ]
+        assert loaded == models
+        (layout,) = (volume["configMap"] for volume in spec["volumes"] if volume["name"] == "layout")
+        data = named(objects, "ConfigMap", layout["name"])["data"]
+        assert [item["path"] for item in layout["items"]] == [
+            f"{model}/{path}" for model in models for path in ("config.pbtxt", "1/model.json")
+        ]
+        assert {item["key"] for item in layout["items"]} == data.keys()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"colour": "red"},
+        {"tiers": {"R1": MIDDLE["tiers"]["middle"]}},
+        {"tiers": {"r1": {"variants": {"fp16": {"precision": "fp12"}}}}},
+        {"tiers": {"r1": {"weights": {"source": "claim"}}}},
+        {"triton": {"engine": "magic"}},
+        {"orchestrator": {"replicas": "two"}},
+    ],
+    ids=lambda values: json.dumps(values)[:60],
+)
+def test_what_makes_no_sense_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(Refused, match="values don't meet the specifications"):
+        render("", values)
+
+
+def test_every_part_of_the_schema_is_closed() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def objects(node: Any) -> list[Any]:
+        if isinstance(node, dict):
+            return [
+                *([node] if "properties" in node and "type" in node else []),
+                *(each for value in node.values() for each in objects(value)),
+            ]
+        return [each for value in node for each in objects(value)] if isinstance(node, list) else []
+
+    found = objects(schema)
+    assert len(found) > 20
+    assert [node for node in found if node["additionalProperties"] is not False] == []
+
+
+def test_versions_agree() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert f'version = "{chart["appVersion"]}"' in (ROOT / "pyproject.toml").read_text()
+    assert HELM.exists()
+
+
+def test_two_replicas_have_a_budget_for_disruptions() -> None:
+    budgets = {each["metadata"]["name"] for each in of_kind(render("", EVERYTHING), "PodDisruptionBudget")}
+    assert {name.removeprefix(f"{RELEASE}-tandem-") for name in budgets} == {
+        "orchestrator", "classifier", "fusion", "inference-r1", "inference-pro",
+    }  # fmt: skip
+    assert of_kind(render(), "PodDisruptionBudget") == []
+
+
+def test_nothing_zero_and_false_count_as_said(tmp_path: Path) -> None:
+    """Merging maps in templates easily takes them for not said."""
+    said: dict[str, Any] = {
+        "defaults": {"replicas": 2},
+        "orchestrator": {"pdb": {"enabled": False}, "preStopSeconds": 0, "topologySpread": []},
+        "tiers": {"r1": {"replicas": 0}},
+        "policy": {"cache": {"entries": 0}},
+    }
+    objects = render("", said)
+    _, policy = documents(objects, tmp_path)
+    assert policy.cache.entries == 0
+    assert f"{RELEASE}-tandem-orchestrator" not in {
+        each["metadata"]["name"] for each in of_kind(objects, "PodDisruptionBudget")
+    }
+    spec = named(objects, "Deployment", f"{RELEASE}-tandem-orchestrator")["spec"]["template"]["spec"]
+    assert "topologySpreadConstraints" not in spec
+    assert "lifecycle" not in spec["containers"][0]
+    assert named(objects, "Deployment", f"{RELEASE}-tandem-triton-r1")["spec"]["replicas"] == 0

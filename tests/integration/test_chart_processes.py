@@ -1,0 +1,73 @@
+"""Would catch a chart that every linter accepts and that does not come up, or does not answer, or does not end.
+
+Every container of `values-cpu.yaml` runs with the command, the variables, the user and the volumes that the chart
+renders, below a root folder that it cannot write. With TANDEM_TEST_IMAGES=FOLDER, below the unpacked real images.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.chart.pods import Cluster
+from tests.chart.rendering import RELEASE, render
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(
+        os.geteuid() != 0, reason="only root can give a process a root folder and a user of its own"
+    ),
+]
+STOP_SECONDS = 40.0
+FOUND_SECONDS = 45.0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    folder = tmp_path_factory.mktemp("cluster")
+    for each in (folder, *folder.parents[:1]):
+        each.chmod(0o755)
+    running = Cluster(render("values-cpu.yaml"), folder)
+    try:
+        await running.start()
+        yield running
+    finally:
+        await running.stop(STOP_SECONDS)
+
+
+async def test_helm_test_passes(cluster: Cluster) -> None:
+    said = await cluster.pods[f"{RELEASE}-tandem-test"].run()
+    assert "tier         r1/" in said or "tier         pro/" in said, said
+
+
+async def test_every_probe_succeeds(cluster: Cluster) -> None:
+    for pod in cluster.pods.values():
+        if not pod.is_test:
+            await pod.until(("startupProbe", "readinessProbe", "livenessProbe"), 5.0)
+
+
+async def test_services_whose_triton_is_gone_are_alive_and_not_ready(cluster: Cluster) -> None:
+    assert await cluster.pods[f"{RELEASE}-tandem-triton-pro"].stop(STOP_SECONDS) == 0
+    inference = cluster.pods[f"{RELEASE}-tandem-inference-pro"]
+    (container,) = inference.spec["containers"]
+    while await inference.probe(container["readinessProbe"]):
+        await asyncio.sleep(0.1)
+    assert await inference.probe(container["livenessProbe"])
+    orchestrator = cluster.pods[f"{RELEASE}-tandem-orchestrator"]
+    await orchestrator.until(("readinessProbe", "livenessProbe"), 5.0)
+
+
+async def test_a_triton_that_comes_back_at_another_address_is_found(cluster: Cluster) -> None:
+    again = await cluster.replace(f"{RELEASE}-tandem-triton-pro")
+    await again.until_ready(60.0)
+    await cluster.pods[f"{RELEASE}-tandem-inference-pro"].until_ready(FOUND_SECONDS)
+
+
+async def test_every_pod_ends_when_it_is_asked_to(cluster: Cluster) -> None:
+    statuses = await cluster.stop(STOP_SECONDS)
+    assert set(statuses.values()) == {0}, statuses
