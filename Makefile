@@ -50,11 +50,12 @@ up: $(INSTALLED) ## Start the whole system and leave it running until Ctrl-C.
 
 .PHONY: test
 test: check triton-env ## Run every check and every test: what CI runs.
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto tests/unit tests/contract
+	$(BIN)/pytest --ignore=tests/unit --ignore=tests/contract
 
 .PHONY: test-fast
 test-fast: $(INSTALLED) ## Run the tests that need no Triton: unit and contract, in less than a minute.
-	$(BIN)/pytest tests/unit tests/contract
+	$(BIN)/pytest -n auto tests/unit tests/contract
 
 .PHONY: test-unit
 test-unit: $(INSTALLED) ## Run the tests of single modules.

@@ -200,18 +200,18 @@ def _models_table(models: Sequence[types_pb2.ModelState]) -> Table:
 
 
 def _options_table(options: Sequence[orchestrator_pb2.StrategyOption]) -> Table:
-    """Return what each strategy would be worth."""
-    table = Table("strategy", "models", "right", "cost", "usually", "surely", "worth", "")
+    """Return what each strategy would be worth; money is that of 1,000 such requests, else it would be all zeros."""
+    table = Table("strategy", "models", "right", "cost/1000", "usually", "surely", "worth/1000", "")
     for option in options:
         marks = "best" if option.best else "" if option.fits else "too slow"
         table.add_row(
             word(types_pb2.Strategy.Name(option.strategy), "STRATEGY_"),
             ", ".join(map(tier_name, option.targets)),
             f"{option.expected_correctness:.1%}",
-            usd(option.cost_nano_usd),
-            f"{option.duration_ms:.0f} ms",
-            f"{option.longest_ms:.0f} ms",
-            usd(option.value_nano_usd),
+            f"${option.cost_nano_usd / 1e6:.3f}",
+            f"{option.duration_ms / 1000:.1f} s",
+            f"{option.longest_ms / 1000:.1f} s",
+            f"${option.value_nano_usd / 1e6:.3f}",
             marks,
         )
     return table
