@@ -115,10 +115,10 @@ def test_no_price_no_cost(values: Path) -> None:
     ("arguments", "said"),
     [
         ((), "there is nothing to plan"),
-        (("--model", "gpt-3-175b"), "no type of node; give --node, one of p4d.24xlarge"),
+        (("--model", "gpt-3-175b"), "no type of node; give --node, one of a100-40gb"),
         (
             ("--model", "gpt-3-175b", "--node", "p4"),
-            "there is no type of node 'p4'; give one of p4d.24xlarge",
+            "there is no type of node 'p4'; give one of a100-40gb",
         ),
         (("--model", "gpt-5", "--node", "p4d.24xlarge"), "'gpt-5' is neither a file nor a known model"),
         (("--model", "r1=gpt-3-175b", "--node", "p4d.24xlarge"), "there is nothing to plan"),

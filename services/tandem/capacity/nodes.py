@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -51,6 +52,7 @@ class NodeCatalogue(Document):
     """The node types by name."""
 
 
+@cache
 def load_nodes() -> NodeCatalogue:
-    """Read the catalogue that ships with Tandem."""
+    """Read the catalogue that ships with Tandem, once."""
     return load(NODES_FILE, NodeCatalogue)

@@ -95,12 +95,12 @@ def _of_values(values: ChartValues) -> list[_Tier]:
             shape_of(f"tiers.{name}.model.shape", tier.model.shape),
             [
                 Load(key, each.precision, each.context, each.concurrency)
-                for key, each in tier.variants.items()
+                for key, each in sorted(tier.variants.items())
             ],
             Layout(tier.parallel.tensor, tier.parallel.pipeline),
             tier.replicas,
         )
-        for name, tier in values.tiers.items()
+        for name, tier in sorted(values.tiers.items())
     ]
 
 
@@ -148,7 +148,7 @@ def _with_wishes(tier: _Tier, wish: Wish) -> _Tier:
 def _checkable(tier: _Tier, shape: Shape, wish: Wish) -> TierPlan:
     if not tier.node:
         raise BadPlan(
-            f"tier {tier.name} has no type of node; give --node, one of {', '.join(load_nodes().nodes)}"
+            f"tier {tier.name} has no type of node; give --node, one of {', '.join(sorted(load_nodes().nodes))}"
         )
     node = named_node(tier.node)
     given = tier.layout
@@ -162,7 +162,7 @@ def named_node(name: str) -> Node:
     """Return a type of node; raise `BadPlan` if there is none of that name."""
     nodes = load_nodes().nodes
     if name not in nodes:
-        raise BadPlan(f"there is no type of node {name!r}; give one of {', '.join(nodes)}")
+        raise BadPlan(f"there is no type of node {name!r}; give one of {', '.join(sorted(nodes))}")
     return nodes[name]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -70,8 +71,9 @@ class KnownModels(Document):
     """The models by name."""
 
 
+@cache
 def load_models() -> KnownModels:
-    """Read the shapes that ship with Tandem."""
+    """Read the shapes that ship with Tandem, once."""
     return load(MODELS_FILE, KnownModels, _check)
 
 

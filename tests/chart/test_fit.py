@@ -1,0 +1,132 @@
+"""Would catch: Helm and `tandem plan` that do not say the same of a model on a machine, in the same words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tandem.capacity.fitting import refusal
+from tandem.capacity.nodes import NODES_FILE, load_nodes
+from tandem.capacity.planning import Wish, plan
+from tandem.capacity.shape import load_models
+from tests.chart.rendering import CHART, PROFILES, Refused, render
+
+MODELS = {name: model.shape for name, model in load_models().models.items()}
+PRECISIONS = ("fp32", "bf16", "fp8", "int8", "int4")
+# Tensor, pipeline, context, concurrency: some lie well, some not, some are too much.
+ASKED = ((8, 1, 8192, 32), (1, 1, 2000, 1), (4, 2, 4096, 7), (2, 30, 131072, 100))
+
+
+def tier(model: str, asked: tuple[int, int, int, int], variants: tuple[str, ...]) -> dict[str, Any]:
+    tensor, pipeline, context, concurrency = asked
+    shape = MODELS[model].model_dump(by_alias=True, exclude_defaults=True)
+    return {
+        "catalogue": {
+            "modalities": ["text"],
+            "price": {"input_usd_per_million_tokens": 1, "output_usd_per_million_tokens": 1},
+            "chat_template": "smollm2",
+        },
+        "model": {"shape": shape},
+        "weights": {"source": "claim", "claim": "weights"},
+        "defaultVariant": variants[0],
+        "variants": {
+            name: {
+                "precision": name,
+                "context": context,
+                "concurrency": concurrency,
+                "latency": {"ttft_ms": 1, "tpot_ms": 1},
+                "weights": "/weights/x",
+            }
+            for name in variants
+        },
+        "parallel": {"tensor": tensor, "pipeline": pipeline},
+        "replicas": 1,
+    }
+
+
+def helm_says(values: Mapping[str, Any]) -> list[str]:
+    try:
+        render("", values)
+    except Refused as refused:
+        return re.findall(r"(?:^|: )(tier .+)$", str(refused), re.MULTILINE)
+    return []
+
+
+def python_says(values: Mapping[str, Any], folder: Path) -> list[str]:
+    file = folder / "values.yaml"
+    file.write_text(json.dumps(values))
+    planned = plan(Wish(values=[CHART / "values.yaml", file]))
+    return [words for words in map(refusal, planned.tiers) if words]
+
+
+@pytest.mark.parametrize(("number", "node"), list(enumerate(load_nodes().nodes)))
+def test_both_say_the_same(number: int, node: str, tmp_path: Path) -> None:
+    """Each node meets a fifth of the grid, five nodes in turn all of it."""
+    variants: list[tuple[str, ...]] = [*((each,) for each in PRECISIONS), ("bf16", "int8")]
+    grid = [(model, asked, each) for model in sorted(MODELS) for asked in ASKED for each in variants]
+    tiers = {f"t{place:03d}": tier(*each) for place, each in enumerate(grid[number % 5 :: 5])}
+    values = {"node": node, "triton": {"engine": "vllm"}, "tiers": tiers}
+    expected = python_says(values, tmp_path)
+    assert 0 < len(expected) < len(tiers), "some fit, some do not"
+    assert helm_says(values) == expected
+
+
+def test_helm_renders_what_python_lets_pass(tmp_path: Path) -> None:
+    tiers = {"big": tier("deepseek-r1-distill-llama-70b", (8, 1, 8192, 16), ("bf16",))}
+    values = {"node": "p4d.24xlarge", "triton": {"engine": "vllm"}, "tiers": tiers}
+    assert python_says(values, tmp_path) == []
+    assert any(each["metadata"]["name"].endswith("triton-big") for each in render("", values))
+
+
+@pytest.mark.parametrize(("model", "precision"), [("nemotron-4-340b", "bf16"), ("gpt-3-175b", "fp16")])
+def test_helm_refuses_what_is_too_large(model: str, precision: str) -> None:
+    tiers = {"big": tier(model, (8, 1, 2048, 1), (precision,))}
+    with pytest.raises(
+        Refused, match=r"tier big does not fit on p4d\.24xlarge: needs \d+\.\d{3} GB, has 309\.232 GB"
+    ):
+        render("", {"node": "p4d.24xlarge", "triton": {"engine": "vllm"}, "tiers": tiers})
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_profiles_fit(profile: str) -> None:
+    planned = plan(Wish(values=[CHART / "values.yaml", CHART / profile]))
+    assert [words for words in map(refusal, planned.tiers) if words] == []
+    assert bool(planned.tiers) == ("cpu" not in profile), "those with GPUs are checked"
+
+
+def test_the_charts_nodes_are_the_packages() -> None:
+    assert (CHART / "files" / "nodes.yaml").read_bytes() == NODES_FILE.read_bytes()
+
+
+def test_an_unknown_node_is_refused_by_helm_too() -> None:
+    tiers = {"big": tier("gpt-3-175b", (8, 1, 2048, 1), ("int8",))}
+    with pytest.raises(Refused, match=r"there is no type of node 'p4'; give one of a100-40gb, "):
+        render("", {"node": "p4", "tiers": tiers})
+
+
+def test_more_tokens_than_can_be_meant_are_refused_by_helm_too() -> None:
+    tiers = {"big": tier("gpt-3-175b", (8, 1, 1_000_001, 1000), ("int8",))}
+    said = "tier big: 1000 sequences of 1000001 tokens are more than 1000000000 tokens; lower one of them"
+    with pytest.raises(Refused, match=said):
+        render("", {"node": "p4d.24xlarge", "tiers": tiers})
+
+
+@pytest.mark.parametrize("missing", ["parameters", "layers", "vocabulary", "kvHeads", "headSize"])
+def test_a_shape_without_a_number_is_refused_by_the_schema(missing: str) -> None:
+    broken = tier("gpt-3-175b", (8, 1, 2048, 1), ("int8",))
+    del broken["model"]["shape"][missing]
+    with pytest.raises(Refused, match="shape"):
+        render("", {"node": "p4d.24xlarge", "tiers": {"big": broken}})
+
+
+def test_nothing_is_checked_where_nothing_is_known() -> None:
+    shapeless = tier("gpt-3-175b", (1, 1, 2048, 1), ("fp32",))
+    nodeless = json.loads(json.dumps(shapeless))
+    shapeless["model"]["shape"] = {}
+    assert render("", {"node": "g5.xlarge", "tiers": {"big": shapeless}})
+    assert render("", {"tiers": {"big": nodeless}})
