@@ -31,6 +31,8 @@ class Image:
     """What ENV sets."""
     make_root: str
     """Commands of a shell that make the root in the folder `$new`, which is empty; `$new` is private to them."""
+    on_top: str = ""
+    """Commands for what must lie on top of the pod's volumes."""
 
 
 def image(target: str, folder: Path) -> Image:
@@ -40,8 +42,11 @@ def image(target: str, folder: Path) -> Image:
             variables(target),
             f'mount --bind {shlex.quote(str(Path(UNPACKED) / target))} "$new"\n{_devices()}',
         )
-    made = {"tandem": _tandem, "triton-cpu": _triton}[target](folder)
-    return Image(variables(target), f"{_base()}\n{made}\n{_devices()}")
+    bare = f"{_base()}\n{_devices()}"
+    if target == "tandem":
+        # The checkout has to be where it is, and may be below /tmp, which is a volume of the pod.
+        return Image(variables(target), bare, _tandem())
+    return Image(variables(target), f"{bare}\n{_triton(folder)}")
 
 
 def variables(target: str) -> dict[str, str]:
@@ -90,7 +95,7 @@ mount -t proc proc "$new"/proc
 """
 
 
-def _tandem(folder: Path) -> str:
+def _tandem() -> str:
     """Return commands that lay out /opt/tandem as the image does, of this checkout and its environment."""
     environment = Path(sys.prefix)
     links = [

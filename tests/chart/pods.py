@@ -227,6 +227,7 @@ class Pod:
                     for name in FILES
                 ),
                 *mounts,
+                root.on_top,
                 'mount -o remount,bind,ro "$new"',
                 f'exec setpriv --no-new-privs chroot {user} --groups={group} "$new" env -i {shlex.join(command)}',
             ]

@@ -40,6 +40,6 @@ async def test_helm_test_passes(tmp_path_factory: pytest.TempPathFactory) -> Non
     finally:
         statuses = await cluster.stop(STOP_SECONDS)
     shutil.rmtree(volume)
-    assert "Ital" in said, said
-    assert "tier         " in said, said
+    # What a small model says is left to chance. That its own tokeniser counts 37 in the templated question is not.
+    assert "tokens       37 in" in said, said
     assert set(statuses.values()) == {0}, statuses
