@@ -70,7 +70,10 @@ async def test_kill_9_leaves_nothing(arguments: list[str], tmp_path: Path) -> No
 async def test_ctrl_c_while_it_starts_stops_at_once(tmp_path: Path) -> None:
     log = tmp_path / "tandem.log"
     with log.open("wb") as stderr:
-        process = await asyncio.create_subprocess_exec(TANDEM, "up", "--listen", "127.0.0.1:0", stderr=stderr)
+        # A shell lets what it runs in the background ignore SIGINT, this test and what it starts included.
+        process = await asyncio.create_subprocess_exec(
+            *("env", "--default-signal=INT", TANDEM, "up", "--listen", "127.0.0.1:0"), stderr=stderr
+        )
     while "Starting Triton" not in log.read_text():
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.3)
