@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,13 +9,14 @@ from pathlib import Path
 from tandem.classifier.artifact import load_artifact
 from tandem.classifier.errors import ArtifactUnusable
 from tandem.classifier.judge import Judge
-from tandem.followed_file import FollowedFile, refreshing
+from tandem.followed_artifact import FollowedArtifact
+from tandem.followed_file import refreshing
 from tandem.telemetry.logs import logger
 
 _log = logger("classifier")
 
 
-class CurrentArtifact:
+class CurrentArtifact(FollowedArtifact[Judge]):
     """The judge by the artifact in a file; a request that has begun ends by the judge it began with.
 
     Raises:
@@ -24,25 +24,12 @@ class CurrentArtifact:
     """
 
     def __init__(self, file: Path) -> None:
-        self._file = file
-        self._followed = FollowedFile(file)
-        self.judge = self._read()
+        super().__init__(file, lambda found: Judge(load_artifact(found)), ArtifactUnusable, _log)
 
-    async def refresh(self) -> None:
-        """Read the file again if it has changed; if it is of no use, the artifact of before stays."""
-        if not self._followed.changed():
-            return
-        try:
-            self.judge = await asyncio.to_thread(self._read)
-        except ArtifactUnusable as error:
-            _log.error(
-                "artifact refused; that of before stays", stays=self.judge.artifact.revision, why=str(error)
-            )
-
-    def _read(self) -> Judge:
-        judge = Judge(load_artifact(self._file))
-        _log.info("artifact read", file=str(self._file), revision=judge.artifact.revision)
-        return judge
+    @property
+    def judge(self) -> Judge:
+        """The judge of now."""
+        return self._ready
 
 
 @asynccontextmanager

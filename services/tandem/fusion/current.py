@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tandem.followed_file import FollowedFile, refreshing
+from tandem.followed_artifact import FollowedArtifact
+from tandem.followed_file import refreshing
 from tandem.fusion.artifact import load_artifact
 from tandem.fusion.errors import ArtifactUnusable
 from tandem.fusion.fuse import NOTHING_LEARNED, Learnt, Weighing
@@ -16,7 +16,7 @@ from tandem.telemetry.logs import logger
 _log = logger("fusion")
 
 
-class CurrentLearnt:
+class CurrentLearnt(FollowedArtifact[Learnt]):
     """What the artifact in a file says; satisfies `Weighing`.
 
     Raises:
@@ -24,24 +24,12 @@ class CurrentLearnt:
     """
 
     def __init__(self, file: Path) -> None:
-        self._file = file
-        self._followed = FollowedFile(file)
-        self.learned = self._read()
+        super().__init__(file, lambda found: Learnt(load_artifact(found)), ArtifactUnusable, _log)
 
-    async def refresh(self) -> None:
-        """Read the file again if it has changed; if it is of no use, the artifact of before stays."""
-        if not self._followed.changed():
-            return
-        try:
-            self.learned = await asyncio.to_thread(self._read)
-        except ArtifactUnusable as error:
-            stays = self.learned.artifact.revision
-            _log.error("artifact refused; that of before stays", stays=stays, why=str(error))
-
-    def _read(self) -> Learnt:
-        learned = Learnt(load_artifact(self._file))
-        _log.info("artifact read", file=str(self._file), revision=learned.artifact.revision)
-        return learned
+    @property
+    def learned(self) -> Learnt:
+        """What is known now."""
+        return self._ready
 
 
 @asynccontextmanager
