@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,10 +20,10 @@ from fusion_bench.row import Row, table
 from fusion_bench.served import Told, panel_names, splits, told
 from fusion_bench.speed import speed_rows
 from fusion_bench.voting import calibration_row, panel_row, two_rows, two_voices, unseen_row
+from recorded_data import DATA
 from tandem.training.fusion.recordings import DataMissing, Recording, load_recordings
 from tandem.training.fusion.train import LEAST_QUESTIONS
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 ONCE: Final = ("top 3", "top 5", "all")
 """Panels that are measured in fields never seen, and for calibration."""
 
@@ -47,7 +46,7 @@ def arguments(words: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "--train",
         type=Path,
-        default=Path(os.environ.get("TANDEM_DATA", ROOT / ".." / "shared" / "data")),
+        default=DATA,
         help="folder of recorded answers (default: TANDEM_DATA, else ../shared/data beside this checkout)",
     )
     parser.add_argument("--test", type=Path, help="folder to measure on; without one: the other halves")

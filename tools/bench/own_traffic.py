@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from recorded_data import DATA
 from tandem.classifier.artifact import load_artifact
 from tandem.classifier.header import Header
 from tandem.ledger.entry import Entry
@@ -40,7 +40,6 @@ from tandem.training.classifier.own_traffic import LEAST, laid_out
 from tandem.training.classifier.train import train
 from tandem.v1 import types_pb2
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 SOURCES: Final = ("llmrouter", "lexeval", "zeroeval", "mmlupro")
 LABELS: Final = (20, 50, 200)
 DRAWS: Final = 5
@@ -77,8 +76,7 @@ def arguments(words: Sequence[str] | None) -> Options:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    default = Path(os.environ.get("TANDEM_DATA", ROOT / ".." / "shared" / "data"))
-    parser.add_argument("--train", type=Path, default=default, help="folder of recorded answers")
+    parser.add_argument("--train", type=Path, default=DATA, help="folder of recorded answers")
     parser.add_argument(
         "--bases",
         type=Path,

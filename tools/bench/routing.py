@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from recorded_data import DATA
 from routing_bench import gains, gate, plots, signals, speed
 from routing_bench.contenders import Measured
 from routing_bench.corpus import Corpus, RowMissing, read
@@ -34,7 +34,6 @@ from tandem.classifier.settings import DEFAULT_ARTIFACT
 from tandem.training.classifier.data import DataMissing
 from tandem.training.classifier.vectors import KeptVectors, default_folder
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 CROSSED: Final = ("mmlu", "gsm8k", "lexeval", "mmlupro", "zeroeval", "llmrouter")
 IN_DOMAIN: Final = 0.03
 
@@ -66,7 +65,7 @@ def arguments(words: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "--train",
         type=Path,
-        default=Path(os.environ.get("TANDEM_DATA", ROOT / ".." / "shared" / "data")),
+        default=DATA,
         help="folder of recorded answers (default: TANDEM_DATA, else ../shared/data beside this checkout)",
     )
     parser.add_argument("--test", type=Path, help="folder to measure on; without one: cross-validation")
