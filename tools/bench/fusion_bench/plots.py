@@ -13,6 +13,7 @@ from matplotlib import pyplot as plt
 from fusion_bench.frontier import COSTS, Frontier
 from fusion_bench.served import Told
 from fusion_bench.voting import calibration_row
+from reliability_plot import reliability_plot
 
 SHOWN: Final = (
     "mmlupro, top 5",
@@ -35,16 +36,11 @@ def draw(folder: Path, told: Mapping[str, Sequence[Told]], frontiers: Mapping[st
 
 
 def _reliability(file: Path, told: Mapping[str, Sequence[Told]]) -> None:
-    figure, axis = plt.subplots(figsize=(6, 6))
-    axis.plot((0, 1), (0, 1), "--", color="grey")
-    for name, found in told.items():
-        row = calibration_row(name, found)
-        claimed, truth, _ = zip(*row.more["reliability"], strict=True)
-        axis.plot(claimed, truth, "o-", label=f"{name}: ECE {row.value:.3f}")
-    axis.set(xlabel="expected correctness", ylabel="part that was right")
-    axis.legend(fontsize=7)
-    figure.savefig(file, dpi=110)
-    plt.close(figure)
+    rows = [calibration_row(name, found) for name, found in told.items()]
+    lines = {
+        f"{name}: ECE {row.value:.3f}": row.more["reliability"] for name, row in zip(told, rows, strict=True)
+    }
+    reliability_plot(file, lines, "expected correctness", "part that was right")
 
 
 def _risk(file: Path, told: Mapping[str, Sequence[Told]]) -> None:

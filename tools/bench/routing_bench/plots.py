@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
+from reliability_plot import reliability_plot
 from routing_bench.contenders import Measured
 from routing_bench.protocol import curve, oracle
 from routing_bench.row import Row
@@ -41,15 +42,8 @@ def _curves(file: Path, found: dict[str, Measured]) -> None:
 
 
 def _reliability(file: Path, rows: list[Row]) -> None:
-    figure, axis = plt.subplots(figsize=(6, 6))
-    axis.plot((0, 1), (0, 1), "--", color="grey")
-    for row in rows:
-        claimed, truth, _ = zip(*row.more["reliability"], strict=True)
-        axis.plot(claimed, truth, "o-", label=f"{row.name}: {row.value:.3f}")
-    axis.set(xlabel="claimed chance that R1 is right", ylabel="part where it was")
-    axis.legend(fontsize=7)
-    figure.savefig(file, dpi=110)
-    plt.close(figure)
+    lines = {f"{row.name}: {row.value:.3f}": row.more["reliability"] for row in rows}
+    reliability_plot(file, lines, "claimed chance that R1 is right", "part where it was")
 
 
 def _labels(file: Path, rows: list[Row]) -> None:
