@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tandem.catalogue import Catalogue
 from tandem.ledger.entry import Entry
 from tandem.orchestrator.answer import Keeping, Orchestrator
 from tandem.orchestrator.bookkeeping import Bookkeeper
 from tandem.orchestrator.budgets import Budgets
 from tandem.orchestrator.cache import SharedLevel
+from tandem.orchestrator.ended import Ended, Observer
 from tandem.orchestrator.policy import Policy
 from tandem.orchestrator.work import Services
 
@@ -26,6 +29,21 @@ class FakeLedger:
         """Do nothing."""
 
 
+class FakeObserver:
+    """Remembers what it was told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Ended]] = []
+
+    def ended(self, ended: Ended) -> None:
+        """Remember the end of a request."""
+        self.told.append(("ended", ended))
+
+    def settled(self, ended: Ended) -> None:
+        """Remember that its tokens are counted."""
+        self.told.append(("settled", ended))
+
+
 def orchestrator(
     services: Services,
     catalogue: Catalogue,
@@ -34,10 +52,17 @@ def orchestrator(
     shared: SharedLevel | None = None,
     *,
     keep_prompts: bool = False,
+    observers: Sequence[Observer] = (),
 ) -> Orchestrator:
     """Return an orchestrator whose books are kept in `ledger`."""
     budgets = Budgets(policy.budgets, {}, proven=True)
     bookkeeper = Bookkeeper(
-        services.tiers, catalogue, ledger or FakeLedger(), budgets, keep_prompts=keep_prompts
+        services.tiers,
+        catalogue,
+        ledger or FakeLedger(),
+        budgets,
+        keep_prompts=keep_prompts,
     )
+    for observer in observers:
+        bookkeeper.watch(observer)
     return Orchestrator(services, catalogue, policy, Keeping(budgets, bookkeeper, shared))

@@ -12,9 +12,10 @@ from tandem.call import Call
 from tandem.catalogue import Catalogue
 from tandem.errors import TandemError
 from tandem.orchestrator.attempts import Backends, deltas
-from tandem.orchestrator.bookkeeping import Bookkeeper, Ended
+from tandem.orchestrator.bookkeeping import Bookkeeper
 from tandem.orchestrator.budgets import Budgets, Verdict
 from tandem.orchestrator.cache import AnswerCache, SharedLevel
+from tandem.orchestrator.ended import Ended
 from tandem.orchestrator.live import LiveModels
 from tandem.orchestrator.planning import Planner
 from tandem.orchestrator.policy import Policy

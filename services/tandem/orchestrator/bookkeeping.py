@@ -7,9 +7,9 @@ waits for it. Only then is the request charged to its tenant and written to the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -18,7 +18,8 @@ from tandem.catalogue import Catalogue
 from tandem.clock import now
 from tandem.errors import BackendUnavailable, Draining, TandemError
 from tandem.ledger.entry import Entry, Ledger
-from tandem.orchestrator.budgets import Budgets, Verdict
+from tandem.orchestrator.budgets import Budgets
+from tandem.orchestrator.ended import Ended, Observer
 from tandem.orchestrator.record import add_up, price
 from tandem.protocols import Inference
 from tandem.v1 import inference_pb2, types_pb2
@@ -32,23 +33,6 @@ DRAIN_SECONDS: Final = 5.0
 """How long the last of them are waited for when the service stops."""
 AT_ONCE: Final = 64
 """Most engines that are asked at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A request that has ended."""
-
-    answer: types_pb2.Answer
-    """The answer, or what is known of one that was not given; nothing of it changes any more."""
-    call: Call
-    method: str
-    """Name of the rpc."""
-    verdict: Verdict
-    """What the tenant's budget said at the beginning."""
-    reason: str = ""
-    """`ErrorInfo.reason` of the error that ended it. Empty: it was answered."""
-    messages: Sequence[types_pb2.Message] = ()
-    """The conversation."""
 
 
 class Bookkeeper:
@@ -76,11 +60,18 @@ class Bookkeeper:
         self._ledger = ledger
         self._budgets = budgets
         self._keep_prompts = keep_prompts
+        self._observers: list[Observer] = []
         self._settling: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(AT_ONCE)
 
+    def watch(self, observer: Observer) -> None:
+        """Tell `observer` too of the requests that end."""
+        self._observers.append(observer)
+
     def close(self, ended: Ended) -> None:
         """Close the books of a request; never waits and never fails."""
+        for observer in self._observers:
+            observer.ended(ended)
         if all(attempt.usage_settled for attempt in ended.answer.attempts):
             self._write(ended)
             return
@@ -144,6 +135,8 @@ class Bookkeeper:
 
     def _write(self, ended: Ended) -> None:
         answer, call = ended.answer, ended.call
+        for observer in self._observers:
+            observer.settled(ended)
         self._budgets.charge(ended.verdict, answer.usage, answer.cost_nano_usd)
         self._ledger.write(
             Entry(

@@ -15,7 +15,7 @@ from tandem.v1 import orchestrator_pb2, types_pb2
 from tests.fakes.calls import call, question, user
 from tests.fakes.documents import catalogue, policy
 from tests.fakes.inference import HANG, INPUT_TOKENS, ScriptedInference, Step, saying, text
-from tests.fakes.orchestrators import FakeLedger, orchestrator
+from tests.fakes.orchestrators import FakeLedger, FakeObserver, orchestrator
 from tests.fakes.services import FakeClassifier, FakeFusion
 
 pytestmark = pytest.mark.virtual_time
@@ -29,7 +29,10 @@ class World:
         services = Services(FakeClassifier(), FakeFusion(), {"r1": self.r1, "pro": self.pro})
         changed = policy({path.replace("__", "."): value for path, value in changes.items()})
         self.ledger = FakeLedger()
-        self.orchestrator = orchestrator(services, catalogue(), changed, self.ledger)
+        self.observer = FakeObserver()
+        self.orchestrator = orchestrator(
+            services, catalogue(), changed, self.ledger, observers=[self.observer]
+        )
 
     async def ask(self, name: str = "test", tenant: str = "anonymous", **fields: Any) -> types_pb2.Answer:
         asked = orchestrator_pb2.GenerateRequest(messages=question().messages, **fields)
@@ -72,6 +75,17 @@ async def test_what_a_cut_off_attempt_made_is_asked_for_and_paid() -> None:
     assert answer.attempts[0].usage.input_tokens == 0, "the client's answer is not changed any more"
     (asked,) = world.r1.settlements
     assert (asked.variant, asked.attempt) == ("fp16", 0)
+
+
+async def test_observers_see_a_request_at_its_end_and_again_when_its_tokens_are_counted() -> None:
+    world = World([text("a", tokens=4), text("b", tokens=5), BackendUnavailable("dead")])
+    answer = await world.ask()
+    assert [(what, seen.answer.request_id) for what, seen in world.observer.told] == [("ended", "test")]
+    entry = await world.only()
+    (_, ended), (what, settled) = world.observer.told
+    assert (what, settled.answer, settled.reason) == ("settled", entry.answer, "")
+    assert ended.answer == answer
+    assert settled.answer.usage.input_tokens == ended.answer.usage.input_tokens + INPUT_TOKENS
 
 
 async def test_what_cannot_be_settled_is_booked_as_it_arrived() -> None:
