@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +10,8 @@ from tandem.clock import now
 
 NAME: Final = "[A-Za-z0-9._-]{1,64}"
 """What names of tenants and identifiers of requests are made of, as a regular expression."""
+
+_TRACEPARENT: Final = re.compile("(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,14 @@ class Call:
     """Further backend attempts that the caller grants; None: as the policy says."""
     traceparent: str = ""
     tracestate: str = ""
+
+    @property
+    def trace_id(self) -> str:
+        """Identifier of the trace that the request is part of; empty if it is part of none."""
+        if not self.traceparent:
+            return ""
+        found = _TRACEPARENT.fullmatch(self.traceparent)
+        return found[1] if found else ""
 
     def remaining(self) -> float:
         """Seconds until the deadline; negative when it has passed."""

@@ -18,6 +18,7 @@ from tandem.cli.ledger import app as ledger_app
 from tandem.cli.plan import plan
 from tandem.cli.policy import app as policy_app
 from tandem.cli.reviews import reviews
+from tandem.cli.trace import trace
 from tandem.cli.train import app as train_app
 from tandem.cli.wait import wait
 from tandem.embedded.source import DEFAULT_SOURCE
@@ -37,6 +38,7 @@ app.command(name="calibrate")(calibrate)
 app.command(name="classify")(classify)
 app.command(name="reviews")(reviews)
 app.command(name="plan")(plan)
+app.command(name="trace")(trace)
 app.command(name="wait")(wait)
 
 

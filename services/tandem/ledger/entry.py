@@ -25,6 +25,8 @@ class Entry:
     """Name of the rpc: Generate, StreamGenerate or BatchGenerate."""
     reason: str = ""
     """`ErrorInfo.reason` of the error that ended it. Empty: it was answered."""
+    trace_id: str = ""
+    """Of the trace that the request is part of, 32 hexadecimal digits. Empty: it is part of none."""
     messages: Sequence[types_pb2.Message] = ()
     """The conversation, where the operator wants it kept; its text is stored. Empty: it is not kept."""
 

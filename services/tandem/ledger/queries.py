@@ -9,10 +9,13 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
+from tandem.ledger.errors import PrefixAmbiguous, RequestUnknown
 from tandem.ledger.schema import reading
 from tandem.ledger.tables import attempts, degradations, requests, timestamp
 
 Record = Mapping[str, Any]
+MOST_MATCHES: Final = 8
+"""Identifiers that are listed when several begin with what was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +46,37 @@ def newest(connection: Connection, which: Which, limit: int) -> list[Record]:
 
 def requests_named(connection: Connection, request_id: str) -> list[Record]:
     """Return every request of this identifier, the oldest first, with its `attempts` and `degradations` in order."""
-    found = _records(
-        connection,
-        select(requests)
-        .where(requests.c.request_id == request_id)
-        .order_by(requests.c.started_at, requests.c.id),
-    )
+    return _in_full(connection, requests.c.request_id == request_id)
+
+
+def requests_found(connection: Connection, name: str) -> list[Record]:
+    """Return, as `requests_named`, the requests of an identifier, of a trace, or of the one identifier that begins so.
+
+    Raises:
+        RequestUnknown: there are none.
+        PrefixAmbiguous: several identifiers begin so.
+    """
+    if found := requests_named(connection, name) or _in_full(connection, requests.c.trace_id == name):
+        return found
+    begins_so = func.substr(requests.c.request_id, 1, len(name)) == name
+    query = select(requests.c.request_id).where(begins_so).distinct().order_by(requests.c.request_id)
+    matches = list(connection.execute(query.limit(MOST_MATCHES + 1)).scalars()) if name else []
+    if not matches:
+        raise RequestUnknown(name)
+    if len(matches) > 1:
+        raise PrefixAmbiguous(name, matches[:MOST_MATCHES], more=len(matches) > MOST_MATCHES)
+    return requests_named(connection, matches[0])
+
+
+def _in_full(connection: Connection, condition: ColumnElement[bool]) -> list[Record]:
+    query = select(requests).where(condition).order_by(requests.c.started_at, requests.c.id)
     return [
         {
             **request,
             "attempts": _records(connection, _of(attempts, request["id"])),
             "degradations": _records(connection, _of(degradations, request["id"])),
         }
-        for request in found
+        for request in _records(connection, query)
     ]
 
 

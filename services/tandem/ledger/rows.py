@@ -32,8 +32,10 @@ _DOMAIN: Final = _words("Domain", "DOMAIN_")
 _PURPOSE: Final = _words("AttemptPurpose", "ATTEMPT_PURPOSE_")
 _OUTCOME: Final = _words("AttemptOutcome", "ATTEMPT_OUTCOME_")
 _FINISH: Final = _words("FinishReason", "FINISH_REASON_")
+_CHOSEN_BY: Final = _words("ChosenBy", "CHOSEN_BY_")
 _REVIEW: Final = _words("ReviewStatus", "REVIEW_STATUS_")
 _NOT_JUDGED: Final = (None, None, None, None)
+_NOT_PLANNED: Final = (None, None, None, None, None)
 _DEGRADATION: Final = _words("DegradationReason", "DEGRADATION_REASON_")
 
 
@@ -112,6 +114,19 @@ def _request(entry: Entry, key: str, booked: Sequence[types_pb2.Attempt]) -> Row
         _number(signals.complexity.value) if signals.HasField("complexity") else None,
         _number(signals.r1_suffices.value) if signals.HasField("r1_suffices") else None,
         *(_judged(answer) if answer.HasField("gate") or answer.HasField("review") else _NOT_JUDGED),
+        entry.trace_id or None,
+        *(_planned(plan) if answer.HasField("plan") else _NOT_PLANNED),
+    )
+
+
+def _planned(plan: types_pb2.Plan) -> Row:
+    """Return why the models were chosen, and how the time was divided."""
+    return (
+        plan.rule or None,
+        _CHOSEN_BY.get(plan.chosen_by),
+        _number(plan.threshold) if plan.HasField("threshold") else None,
+        _number(plan.margin_ms),
+        _number(plan.reserve_ms),
     )
 
 
@@ -148,6 +163,7 @@ def _attempt(attempt: types_pb2.Attempt, key: str, position: int) -> Row:
         _number(attempt.allowance_ms),
         _number(attempt.confidence) if attempt.HasField("confidence") else None,
         attempt.error_reason,
+        attempt.seam_byte_offset if attempt.HasField("seam_byte_offset") else None,
     )
 
 

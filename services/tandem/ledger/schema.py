@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from tandem.ledger.database import engine_for, explained, shown, sqlite_file
 from tandem.ledger.errors import LedgerUnusable
 
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 """The newest migration: what this Tandem reads and writes."""
 REVISION_TABLE: Final = "ledger_revision"
 MIGRATIONS: Final = Path(__file__).with_name("migrations")

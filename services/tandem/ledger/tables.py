@@ -71,6 +71,12 @@ requests: Final = Table(
     Column("gate_agreement", Float),  # of the draft with its samples
     Column("review_id", String),
     Column("review_status", String),
+    Column("trace_id", String(32), index=True),
+    Column("rule", String),
+    Column("chosen_by", String),
+    Column("threshold", Float),  # what r1_suffices was compared with
+    Column("margin_ms", Float),
+    Column("reserve_ms", Float),
     Index(None, "tenant", "started_at"),
 )
 
@@ -96,6 +102,7 @@ attempts: Final = Table(
     Column("allowance_ms", Float, nullable=False),
     Column("confidence", Float),
     Column("error_reason", String, nullable=False),  # empty: none
+    Column("seam_byte_offset", BigInteger),  # where it took over; absent: nothing had been said
 )
 
 degradations: Final = Table(

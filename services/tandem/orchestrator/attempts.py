@@ -166,6 +166,8 @@ class Attempts:
                 )
             ticket = model.breaker.enter()
             attempt = result.attempt = self._record.open(planned, queued_ms)
+            if result.joined.begun:
+                attempt.seam_byte_offset = len(result.text.encode())
             result.joined.attempt(self._stops(planned), self._is_cut_short(planned, result.joined))
             watch = self._watchdog(planned, model, result)
             source = self._backends.tiers[planned.target.tier].stream_infer(

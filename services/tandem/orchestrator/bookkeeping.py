@@ -146,6 +146,7 @@ class Bookkeeper:
                 deadline_ms=(call.deadline - call.started) * 1000.0,
                 method=ended.method,
                 reason=ended.reason,
+                trace_id=call.trace_id,
                 messages=ended.messages if self._keep_prompts else (),
             )
         )

@@ -114,7 +114,7 @@ class Planner:
         if first != targets[0]:
             targets = [route.hurry(targets[0], first)]
         plan.reasons.extend(route.reasons)
-        route.tell_share(plan)
+        route.tell(plan)
         sampling = choose(request.sampling, signals, policy)
         if plan.strategy == types_pb2.STRATEGY_CASCADE:
             time.allow_steps(targets, sampling, policy.cascade)
@@ -204,6 +204,7 @@ def _best(
     found = _options(known, request, signals, call, route.usable())
     best = next((option for option in found if option.best), None)
     if best is not None:
+        route.chosen_by = types_pb2.CHOSEN_BY_WORTH
         route.reasons.append(_told(best, found))
     return best
 

@@ -59,6 +59,10 @@ class Route:
         self.allowed = (self._policy.routing.cheap,) if ask.cheap_only else self._policy.tiers_of(ask.tenant)
         self.reasons: list[str] = []
         self.degradations: list[types_pb2.Degradation] = []
+        self.chosen_by = types_pb2.CHOSEN_BY_UNSPECIFIED
+        """What chose the models."""
+        self.threshold: float | None = None
+        """What the score was compared with; None: no score decided."""
         self.choice: Choice | None = None
         """What the live control made of the score; None: there is none, or no score decided."""
         self._usable: set[str] | None = None
@@ -80,6 +84,7 @@ class Route:
     ) -> list[types_pb2.Target]:
         """Return the models that start without a failure; `fallbacks` tell who stands in for one that is sick."""
         if self._request.tier:
+            self.chosen_by = types_pb2.CHOSEN_BY_CLIENT
             return [self._well(self._asked_target(), fallbacks)]
         if strategy == types_pb2.STRATEGY_ENSEMBLE:
             return self._voices()
@@ -87,8 +92,11 @@ class Route:
             return steps
         return [self._well(self._chosen(), fallbacks)]
 
-    def tell_share(self, plan: types_pb2.Plan) -> None:
-        """Tell what the live control did, or how it stands if no score decided; nothing if there is none."""
+    def tell(self, plan: types_pb2.Plan) -> None:
+        """Tell what chose the models, and what the live control did if there is one."""
+        plan.chosen_by = self.chosen_by
+        if self.threshold is not None:
+            plan.threshold = self.threshold
         if self._steering is None:
             return
         self._steering.tell(plan.share_control)
@@ -125,6 +133,8 @@ class Route:
     def _chosen(self) -> types_pb2.Target:
         """Return who answers by the rule or the score, the entitlement, and what can read the request."""
         named = parse_target(self._named) if self._named else None
+        if named:
+            self.chosen_by = types_pb2.CHOSEN_BY_RULE
         tier = self._readable(self._entitled(named.tier if named else self._wanted_tier()))
         if named and named.variant and tier == named.tier:
             return named
@@ -133,6 +143,7 @@ class Route:
     def _wanted_tier(self) -> str:
         routing = self._policy.routing
         if self._signals is None:
+            self.chosen_by = types_pb2.CHOSEN_BY_DEFAULT
             self.reasons.append(f"no signals: the policy's default is {routing.undecided}")
             return routing.undecided
         probability, threshold = self._signals.r1_suffices.value, routing.threshold_for(self._signals)
@@ -140,6 +151,7 @@ class Route:
             suffices, threshold = self._steered(self._steering, probability, threshold)
         else:
             suffices = probability >= threshold - _FLOAT32
+        self.chosen_by, self.threshold = types_pb2.CHOSEN_BY_SCORE, threshold
         comparison = "≥" if suffices else "<"
         self.reasons.append(
             f"{routing.cheap} suffices: {probability:.2f} {comparison} threshold {threshold:.2f}"
@@ -176,6 +188,7 @@ class Route:
         able = [name for name in self.allowed if self._reads(name)]
         if not able:
             raise self._unreadable(self.allowed)
+        self.chosen_by = types_pb2.CHOSEN_BY_MODALITY
         self.reasons.append(f"{tier} cannot read every part of the request")
         return able[0]
 
@@ -197,6 +210,7 @@ class Route:
         return target
 
     def _voices(self) -> list[types_pb2.Target]:
+        self.chosen_by = types_pb2.CHOSEN_BY_STRATEGY
         targets = [self._target(name) for name in self._policy.ensemble.targets]
         voices = [t for t in targets if t.tier in self.allowed and self._reads(t.tier)]
         if not voices:
@@ -213,6 +227,7 @@ class Route:
         if not {routing.cheap, routing.strong} <= self.usable():
             self.reasons.append(f"no cascade: it takes both {routing.cheap} and {routing.strong}")
             return []
+        self.chosen_by = types_pb2.CHOSEN_BY_STRATEGY
         draft = self._well(self._first_variant(routing.cheap), fallbacks)
         if draft.tier == routing.strong:
             return [draft]

@@ -224,6 +224,50 @@ STRATEGY_AUTO: Strategy.ValueType  # 5
 """Whichever of route, cascade and ensemble is worth most for the request; never in a plan, which has the one chosen."""
 Global___Strategy: _TypeAlias = Strategy  # noqa: Y015
 
+class _ChosenBy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChosenByEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChosenBy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHOSEN_BY_UNSPECIFIED: _ChosenBy.ValueType  # 0
+    """Not known."""
+    CHOSEN_BY_CLIENT: _ChosenBy.ValueType  # 1
+    """The client: it named the tier."""
+    CHOSEN_BY_RULE: _ChosenBy.ValueType  # 2
+    """The policy's rule for such requests: it names the tier."""
+    CHOSEN_BY_SCORE: _ChosenBy.ValueType  # 3
+    """The probability that R1 suffices, by its threshold."""
+    CHOSEN_BY_DEFAULT: _ChosenBy.ValueType  # 4
+    """The policy's default for requests of which nothing is known."""
+    CHOSEN_BY_STRATEGY: _ChosenBy.ValueType  # 5
+    """The strategy: it names its models."""
+    CHOSEN_BY_WORTH: _ChosenBy.ValueType  # 6
+    """What each strategy would be worth for the request."""
+    CHOSEN_BY_MODALITY: _ChosenBy.ValueType  # 7
+    """What the tiers can read: the one that was chosen cannot read every part of the request."""
+
+class ChosenBy(_ChosenBy, metaclass=_ChosenByEnumTypeWrapper):
+    """What chose the models of a plan. The degradations tell what it could not have."""
+
+CHOSEN_BY_UNSPECIFIED: ChosenBy.ValueType  # 0
+"""Not known."""
+CHOSEN_BY_CLIENT: ChosenBy.ValueType  # 1
+"""The client: it named the tier."""
+CHOSEN_BY_RULE: ChosenBy.ValueType  # 2
+"""The policy's rule for such requests: it names the tier."""
+CHOSEN_BY_SCORE: ChosenBy.ValueType  # 3
+"""The probability that R1 suffices, by its threshold."""
+CHOSEN_BY_DEFAULT: ChosenBy.ValueType  # 4
+"""The policy's default for requests of which nothing is known."""
+CHOSEN_BY_STRATEGY: ChosenBy.ValueType  # 5
+"""The strategy: it names its models."""
+CHOSEN_BY_WORTH: ChosenBy.ValueType  # 6
+"""What each strategy would be worth for the request."""
+CHOSEN_BY_MODALITY: ChosenBy.ValueType  # 7
+"""What the tiers can read: the one that was chosen cannot read every part of the request."""
+Global___ChosenBy: _TypeAlias = ChosenBy  # noqa: Y015
+
 class _AttemptPurpose:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1016,6 +1060,8 @@ class Plan(_message.Message):
     GATE_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     REVIEW_REQUIRED_FIELD_NUMBER: _builtins.int
+    CHOSEN_BY_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
     strategy: Global___Strategy.ValueType
     """How the tiers are used."""
     deadline_ms: _builtins.float
@@ -1032,6 +1078,10 @@ class Plan(_message.Message):
     """Name of the policy's rule for requests such as this one. Empty: none matched."""
     review_required: _builtins.bool
     """True if a person has to look at the answer: it will have a `review`."""
+    chosen_by: Global___ChosenBy.ValueType
+    """What chose the models."""
+    threshold: _builtins.float
+    """What the probability that the cheap tier suffices was compared with, 0 to 1. Absent: no score decided the tier."""
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedAttempt]:
         """The attempts that start without a failure, in order. All at once for an ensemble; of a cascade the draft and its
@@ -1070,12 +1120,16 @@ class Plan(_message.Message):
         gate: Global___PlannedGate | None = ...,
         rule: _builtins.str = ...,
         review_required: _builtins.bool = ...,
+        chosen_by: Global___ChosenBy.ValueType = ...,
+        threshold: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["gate", b"gate", "share_control", b"share_control"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "gate", b"gate", "share_control", b"share_control", "threshold", b"threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "deadline_ms", b"deadline_ms", "fallback_tokens", b"fallback_tokens", "fallbacks", b"fallbacks", "gate", b"gate", "margin_ms", b"margin_ms", "policy_revision", b"policy_revision", "reasons", b"reasons", "reserve_ms", b"reserve_ms", "review_required", b"review_required", "rule", b"rule", "share_control", b"share_control", "strategy", b"strategy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "attempts", b"attempts", "chosen_by", b"chosen_by", "deadline_ms", b"deadline_ms", "fallback_tokens", b"fallback_tokens", "fallbacks", b"fallbacks", "gate", b"gate", "margin_ms", b"margin_ms", "policy_revision", b"policy_revision", "reasons", b"reasons", "reserve_ms", b"reserve_ms", "review_required", b"review_required", "rule", b"rule", "share_control", b"share_control", "strategy", b"strategy", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
+    _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold) -> _WhichOneofReturnType__threshold | None: ...
 
 Global___Plan: _TypeAlias = Plan  # noqa: Y015
 
@@ -1418,6 +1472,7 @@ class Attempt(_message.Message):
     ERROR_MESSAGE_FIELD_NUMBER: _builtins.int
     USAGE_SETTLED_FIELD_NUMBER: _builtins.int
     QUEUED_MS_FIELD_NUMBER: _builtins.int
+    SEAM_BYTE_OFFSET_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Position in the request, from 0."""
     model: _builtins.str
@@ -1450,6 +1505,10 @@ class Attempt(_message.Message):
     """
     queued_ms: _builtins.float
     """Time it waited for a free place before it started."""
+    seam_byte_offset: _builtins.int
+    """Bytes of the answer's text that earlier attempts had written when this one took over: the seam. Absent: nothing had
+    been said.
+    """
     @_builtins.property
     def target(self) -> Global___Target:
         """Which model."""
@@ -1478,17 +1537,22 @@ class Attempt(_message.Message):
         error_message: _builtins.str = ...,
         usage_settled: _builtins.bool = ...,
         queued_ms: _builtins.float = ...,
+        seam_byte_offset: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_ttft_ms", b"_ttft_ms", "confidence", b"confidence", "target", b"target", "ttft_ms", b"ttft_ms", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_seam_byte_offset", b"_seam_byte_offset", "_ttft_ms", b"_ttft_ms", "confidence", b"confidence", "seam_byte_offset", b"seam_byte_offset", "target", b"target", "ttft_ms", b"ttft_ms", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_ttft_ms", b"_ttft_ms", "allowance_ms", b"allowance_ms", "confidence", b"confidence", "cost_nano_usd", b"cost_nano_usd", "duration_ms", b"duration_ms", "error_message", b"error_message", "error_reason", b"error_reason", "finish_reason", b"finish_reason", "index", b"index", "model", b"model", "outcome", b"outcome", "purpose", b"purpose", "queued_ms", b"queued_ms", "started_ms", b"started_ms", "target", b"target", "ttft_ms", b"ttft_ms", "usage", b"usage", "usage_settled", b"usage_settled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_seam_byte_offset", b"_seam_byte_offset", "_ttft_ms", b"_ttft_ms", "allowance_ms", b"allowance_ms", "confidence", b"confidence", "cost_nano_usd", b"cost_nano_usd", "duration_ms", b"duration_ms", "error_message", b"error_message", "error_reason", b"error_reason", "finish_reason", b"finish_reason", "index", b"index", "model", b"model", "outcome", b"outcome", "purpose", b"purpose", "queued_ms", b"queued_ms", "seam_byte_offset", b"seam_byte_offset", "started_ms", b"started_ms", "target", b"target", "ttft_ms", b"ttft_ms", "usage", b"usage", "usage_settled", b"usage_settled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
+    _WhichOneofReturnType__seam_byte_offset: _TypeAlias = _typing.Literal["seam_byte_offset"]  # noqa: Y015
+    _WhichOneofArgType__seam_byte_offset: _TypeAlias = _typing.Literal["_seam_byte_offset", b"_seam_byte_offset"]  # noqa: Y015
     _WhichOneofReturnType__ttft_ms: _TypeAlias = _typing.Literal["ttft_ms"]  # noqa: Y015
     _WhichOneofArgType__ttft_ms: _TypeAlias = _typing.Literal["_ttft_ms", b"_ttft_ms"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seam_byte_offset) -> _WhichOneofReturnType__seam_byte_offset | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__ttft_ms) -> _WhichOneofReturnType__ttft_ms | None: ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,6 +28,8 @@ def full() -> Entry:
     answer.plan.strategy = types_pb2.STRATEGY_ROUTE
     answer.plan.policy_revision = "policy-7"
     answer.plan.reasons.append(SAID)
+    answer.plan.chosen_by, answer.plan.threshold = types_pb2.CHOSEN_BY_SCORE, 0.8
+    answer.plan.rule, answer.plan.margin_ms, answer.plan.reserve_ms = "contracts", 50.0, 900.0
     signals = answer.signals
     signals.task.value, signals.domain.value = types_pb2.TASK_CODE, types_pb2.DOMAIN_LEGAL
     signals.language.value, signals.artifact_revision = "zh", "classifier-3"
@@ -35,6 +38,7 @@ def full() -> Entry:
     failed = answer.attempts[0]
     failed.outcome, failed.error_reason = types_pb2.ATTEMPT_OUTCOME_OUT_OF_MEMORY, "OUT_OF_MEMORY"
     failed.usage_settled, failed.queued_ms, failed.ttft_ms = False, 2.0, 30.0
+    answer.attempts[1].seam_byte_offset = 12
     answer.degradations.add(
         reason=types_pb2.DEGRADATION_REASON_OUT_OF_MEMORY,
         from_target=types_pb2.Target(tier="pro", variant="bf16"),
@@ -45,7 +49,7 @@ def full() -> Entry:
     answer.gate.probability, answer.gate.agreement, answer.gate.threshold = 0.4, 0.25, 0.5
     answer.review.id, answer.review.status = "case-1", types_pb2.REVIEW_STATUS_PENDING_HUMAN_REVIEW
     answer.fusion.dissent.add(text=SAID, normalised=SAID)
-    return made
+    return replace(made, trace_id="4bf92f3577b34da6a3ce929d0e0e4736")
 
 
 def test_a_request_is_booked_with_all_that_is_known() -> None:
@@ -81,6 +85,12 @@ def test_a_request_is_booked_with_all_that_is_known() -> None:
         "gate_agreement": 0.25,
         "review_id": "case-1",
         "review_status": "pending_human_review",
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "rule": "contracts",
+        "chosen_by": "score",
+        "threshold": pytest.approx(0.8),
+        "margin_ms": 50.0,
+        "reserve_ms": 900.0,
     }
 
 
@@ -107,7 +117,9 @@ def test_an_attempt_is_booked_with_all_that_is_known() -> None:
         "allowance_ms": 15_000.0,
         "confidence": None,
         "error_reason": "OUT_OF_MEMORY",
+        "seam_byte_offset": None,
     }
+    assert dict(zip(attempts.c.keys(), rows.attempts[1], strict=True))["seam_byte_offset"] == 12
 
 
 def test_a_degradation_is_booked() -> None:

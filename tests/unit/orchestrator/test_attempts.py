@@ -77,6 +77,7 @@ async def test_a_failure_is_answered_by_the_table(
     assert (degradation.max_tokens if degradation.HasField("max_tokens") else None) == cap
     assert degradation.detail == error.message
     assert tried.record.attempts[1].purpose == types_pb2.ATTEMPT_PURPOSE_FALLBACK
+    assert not tried.record.attempts[1].HasField("seam_byte_offset"), "nothing had been said"
 
 
 @table
@@ -97,6 +98,8 @@ async def test_a_failure_in_the_middle_is_a_seam(
     # 512 were planned; the 3 that made the text so far are gone
     assert answering.requests[-1].sampling.max_tokens == min(cap or 512, 512 - 3)
     assert tried.record.attempts[0].usage.output_tokens == 3
+    assert not tried.record.attempts[0].HasField("seam_byte_offset")
+    assert tried.record.attempts[1].seam_byte_offset == 12
     assert tried.outcomes() == [outcome, "ANSWERED"]
 
 

@@ -88,6 +88,7 @@ async def test_what_is_worth_most_is_done(
     assert answer.plan.strategy == strategy
     assert [planned.target.tier for planned in answer.plan.attempts] == tiers
     assert answer.plan.reasons[0].startswith("auto: ")
+    assert answer.plan.chosen_by == types_pb2.CHOSEN_BY_WORTH
 
 
 async def test_three_voices_that_err_apart() -> None:

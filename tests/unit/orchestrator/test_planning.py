@@ -83,6 +83,8 @@ def test_the_threshold_belongs_to_the_cheap_tier(probability: float, target: str
     assert names(made) == [target]
     assert less == []
     assert "0.70" in made.reasons[0]
+    assert made.chosen_by == types_pb2.CHOSEN_BY_SCORE
+    assert made.threshold == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("undecided", ["r1", "pro"])
@@ -90,6 +92,7 @@ def test_without_signals_the_policy_decides(undecided: str) -> None:
     made = planned(question(), None, policy({"routing.undecided": undecided})).plan
     assert made.attempts[0].target.tier == undecided
     assert undecided in made.reasons[0]
+    assert (made.chosen_by, made.HasField("threshold")) == (types_pb2.CHOSEN_BY_DEFAULT, False)
 
 
 def test_the_classifiers_reasons_are_passed_on() -> None:
@@ -111,6 +114,7 @@ def test_a_tier_that_is_asked_for(fields: dict[str, Any], target: str) -> None:
     made, less = plan(asking(**fields))
     assert names(made) == [target]
     assert made.strategy == types_pb2.STRATEGY_ROUTE
+    assert (made.chosen_by, made.HasField("threshold")) == (types_pb2.CHOSEN_BY_CLIENT, False)
     assert less == []
 
 
@@ -149,6 +153,7 @@ def test_a_picture_goes_to_the_tier_that_sees() -> None:
     made, _ = plan(PICTURE, signals(0.9))
     assert names(made) == ["pro/bf16"]
     assert any("cannot read" in reason for reason in made.reasons)
+    assert made.chosen_by == types_pb2.CHOSEN_BY_MODALITY
     assert {fallback.target.tier for fallback in made.fallbacks} == {"pro"}
 
 

@@ -186,6 +186,7 @@ def test_the_first_rule_that_holds_is_the_one() -> None:
     plan = planned(rules, signals()).plan
     assert (plan.rule, plan.strategy, plan.review_required) == ("first", ENSEMBLE, False)
     assert plan.reasons[0] == "rule first"
+    assert plan.chosen_by == types_pb2.CHOSEN_BY_STRATEGY
 
 
 def test_a_request_without_a_rule_is_planned_as_if_there_were_none() -> None:
@@ -202,6 +203,7 @@ def test_a_rule_may_say_who_answers(name: str) -> None:
     plan = planned([{"name": "all", "tier": name}], signals(0.99)).plan
     tier, _, variant = name.partition("/")
     assert plan.attempts[0].target == types_pb2.Target(tier=tier, variant=variant or "bf16")
+    assert (plan.chosen_by, plan.HasField("threshold")) == (types_pb2.CHOSEN_BY_RULE, False)
     # Who stands in when it fails is what it always is.
     assert {row.from_tier for row in plan.fallbacks} == {"r1", "pro"}
 
