@@ -94,33 +94,51 @@ def test_the_services_accept_the_documents_of_every_profile(profile: str, tmp_pa
     )
 
 
-def test_a_change_of_the_policy_keeps_the_rest_and_restarts_the_pods(tmp_path: Path) -> None:
-    changed = render(
-        "",
-        {
-            "policy": {
-                "routing": {"threshold": 0.7},
-                "fallbacks": [{"from": "pro", "on": "timeout", "to": ["r1"]}],
-            }
-        },
-    )
+def test_a_change_of_the_policy_keeps_the_rest(tmp_path: Path) -> None:
+    fallbacks = [{"from": "pro", "on": "timeout", "to": ["r1"]}]
+    changed = render("", {"policy": {"routing": {"threshold": 0.7}, "fallbacks": fallbacks}})
     _, policy = documents(changed, tmp_path)
     assert policy.routing.threshold == 0.7
     assert policy.routing.cheap == "r1"
     assert len(policy.fallbacks) == 1
 
-    def checksums(objects: list[Object]) -> dict[str, str]:
+
+@pytest.mark.parametrize(
+    ("changes", "restarted"),
+    [
+        ({"policy": {"routing": {"threshold": 0.7}}}, set()),
+        ({"tiers": {"r1": {"catalogue": {"price": {"output_usd_per_million_tokens": 9}}}}}, set()),
+        ({"tiers": {"r1": {"variants": {"int8": {"latency": {"ttft_ms": 9}}}}}}, set()),
+        ({"tiers": {"r1": {"variants": {"int8": None}}}}, {"triton-r1"}),
+        (
+            {"policy": {"deadline": {"max_ms": 90_000}}},
+            {
+                "orchestrator",
+                "inference-r1",
+                "inference-pro",
+                "classifier",
+                "fusion",
+                "triton-r1",
+                "triton-pro",
+            },
+        ),
+    ],
+    ids=["policy", "price", "speed", "variant", "longest deadline"],
+)
+def test_only_what_is_read_at_the_start_restarts_pods(
+    changes: dict[str, object], restarted: set[str]
+) -> None:
+    """Kubernetes replaces the pods of a Deployment when its template changes."""
+
+    def templates(objects: list[Object]) -> dict[str, object]:
         return {
-            name: metadata["annotations"]["checksum/config"]
-            for name, metadata, spec in pod_specs(objects)
-            if "-test" not in name
+            each["metadata"]["name"].removeprefix(f"{RELEASE}-tandem-"): each["spec"]["template"]
+            for each in objects
+            if each["kind"] == "Deployment"
         }
 
-    before, after = checksums(render()), checksums(changed)
-    differing = {name for name in before if before[name] != after[name]}
-    assert differing == {
-        f"{RELEASE}-tandem-{name}" for name in ("orchestrator", "inference-r1", "inference-pro")
-    }
+    before, after = templates(render()), templates(render("", changes))
+    assert {name for name in before if before[name] != after[name]} == restarted
 
 
 def test_a_third_tier_is_values_only(tmp_path: Path) -> None:

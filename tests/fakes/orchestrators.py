@@ -58,7 +58,6 @@ def orchestrator(
     budgets = Budgets(policy.budgets, {}, proven=True)
     bookkeeper = Bookkeeper(
         services.tiers,
-        catalogue,
         ledger or FakeLedger(),
         budgets,
         keep_prompts=keep_prompts,

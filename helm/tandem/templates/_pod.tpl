@@ -23,18 +23,22 @@ selector:
     {{- .selector | nindent 4 }}
 {{- end -}}
 
-{{/* Metadata of the pods. Takes a dict: settings, labels, checksum. */}}
+{{/* Metadata of the pods. Takes a dict: settings, labels, and the checksum of what is read only at the start. */}}
 {{- define "tandem.podMetadata" -}}
 labels:
   {{- .labels | nindent 2 }}
   {{- with .settings.podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- if or .checksum .settings.podAnnotations }}
 annotations:
-  checksum/config: {{ .checksum }}
+  {{- with .checksum }}
+  checksum/config: {{ . }}
+  {{- end }}
   {{- with .settings.podAnnotations }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* Fields of a pod's spec beside its containers and volumes. Takes a dict: root, settings, selector, grace. */}}
@@ -106,7 +110,6 @@ livenessProbe:
 {{- $name := .tier | empty | ternary .component (printf "%s-%s" .component .tier) -}}
 {{- $selector := include "tandem.selector" (list $root .component .tier) -}}
 {{- $labels := include "tandem.labels" (list $root .component .tier) -}}
-{{- $documents := printf "%s%s" (include "tandem.catalogue" $root) (include "tandem.policy" $root) -}}
 {{- $prefix := printf "TANDEM_%s_" (upper .service) -}}
 apiVersion: apps/v1
 kind: Deployment
@@ -119,7 +122,7 @@ spec:
   {{- include "tandem.deploymentSpec" (dict "settings" $settings "selector" $selector) | nindent 2 }}
   template:
     metadata:
-      {{- include "tandem.podMetadata" (dict "settings" $settings "labels" $labels "checksum" (ternary (sha256sum $documents) "none" .documents)) | nindent 6 }}
+      {{- include "tandem.podMetadata" (dict "settings" $settings "labels" $labels) | nindent 6 }}
     spec:
       {{- include "tandem.podSpec" (dict "root" $root "settings" $settings "selector" $selector "grace" (add (int64 $settings.preStopSeconds) (int64 .drain) 10)) | nindent 6 }}
       containers:

@@ -16,14 +16,17 @@ from tandem.fusion.fuse import FusionCore
 from tandem.fusion.settings import Settings as FusionSettings
 from tandem.inference.__main__ import build as build_inference
 from tandem.orchestrator.__main__ import Stores, serving
+from tandem.orchestrator.documents import Documents, followed_documents
 from tandem.orchestrator.health import tier_check
-from tandem.orchestrator.policy import load_policy
 from tandem.orchestrator.servicer import SERVICE_NAME
 from tandem.orchestrator.work import Services
 from tandem.serving.clients import open_channel
 from tandem.serving.garbage import ignore_what_exists
 from tandem.serving.run import watch
 from tandem.serving.server import Listen
+from tandem.telemetry.logs import logger
+
+_log = logger("together")
 
 
 @asynccontextmanager
@@ -36,23 +39,30 @@ async def together(system: System) -> AsyncIterator[str]:
         DocumentError: catalogue, policy or keys are not valid.
         LedgerUnusable: the ledger cannot be opened.
     """
-    catalogue = load_catalogue(system.catalogue)
-    policy = load_policy(system.policy, catalogue)
+    served = list(load_catalogue(system.catalogue).tiers)
+    documents = followed_documents(system.catalogue, system.policy, served, _log)
+    catalogue = documents.current.catalogue
     stores = Stores(system.ledger, system.keys, keep_prompts=system.keep_prompts)
     async with AsyncExitStack() as stack:
         channels = {
             address: await stack.enter_async_context(open_channel(address))
             for address in set(system.triton.values())
         }
-        tiers = {
-            name: build_inference(catalogue, name, channels[system.triton[name]]) for name in catalogue.tiers
-        }
+        tiers = {name: build_inference(catalogue, name, channels[system.triton[name]]) for name in served}
+
+        def adopt(documents: Documents) -> None:
+            for name in served:
+                if name in documents.catalogue.tiers:
+                    tiers[name].adopt(documents.catalogue)
+
+        # Before the orchestrator: a new variant is known to who answers before it is asked for.
+        documents.watch(adopt)
         artifact = await stack.enter_async_context(current_artifact(ClassifierSettings().artifact))
         fusing = FusionSettings()
         weighing = await stack.enter_async_context(current_weighing(fusing.artifact))
         services = Services(ClassifierCore(artifact), FusionCore(fusing.reliability, weighing), tiers)
         listen = Listen(system.listen, system.drain_seconds)
-        server = await stack.enter_async_context(serving(listen, services, catalogue, policy, stores))
+        server = await stack.enter_async_context(serving(listen, services, documents, stores))
         await server.start()
         ignore_what_exists()
         check = tier_check(tiers, SERVICE_NAME)

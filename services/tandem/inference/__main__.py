@@ -9,6 +9,8 @@ import grpc.aio
 from tandem.call import Call
 from tandem.catalogue import Catalogue, load_catalogue
 from tandem.clock import now
+from tandem.followed_documents import FollowedDocuments
+from tandem.followed_file import refreshing
 from tandem.inference.generate import InferenceCore
 from tandem.inference.readiness import TritonReadiness
 from tandem.inference.servicer import SERVICE_NAME, InferenceServicer
@@ -20,6 +22,7 @@ from tandem.serving.run import HEALTH_SECONDS, HealthCheck, run
 from tandem.serving.server import Server
 from tandem.telemetry.logs import configure, logger
 from tandem.v1 import inference_pb2_grpc
+from tandem.yaml_document import DocumentError, Problem
 
 _log = logger("inference")
 
@@ -45,11 +48,21 @@ def readiness_check(inference: Inference) -> HealthCheck:
     return check
 
 
+def _catalogue(settings: Settings) -> Catalogue:
+    """Read the catalogue; raise `DocumentError` if it is not valid or has lost the tier that is served."""
+    catalogue = load_catalogue(settings.catalogue)
+    if settings.tier not in catalogue.tiers:
+        message = f"there is no tier {settings.tier}, which this service serves; stop the service first"
+        raise DocumentError(settings.catalogue, [Problem(1, 1, "tiers", message)])
+    return catalogue
+
+
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    catalogue = load_catalogue(settings.catalogue)
-    async with open_channel(settings.triton) as triton:
-        core = build(catalogue, settings.tier, triton)
+    documents = FollowedDocuments([settings.catalogue], lambda: _catalogue(settings), _log)
+    async with open_channel(settings.triton) as triton, refreshing(documents.refresh):
+        core = build(documents.current, settings.tier, triton)
+        documents.watch(core.adopt)
         server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(core), server.grpc)
         await run(server, readiness_check(core))

@@ -19,17 +19,32 @@ from tandem.modality import modalities, name_of
 from tandem.v1 import inference_pb2, types_pb2
 
 
+class _Known:
+    """What one catalogue says of a tier; a request keeps to it from its beginning to its end."""
+
+    def __init__(self, catalogue: Catalogue, tier: str) -> None:
+        self.name = tier
+        self.catalogue = catalogue
+        self.tier: Tier = catalogue.tier(tier)
+        self.template = ChatTemplate(catalogue.chat_templates[self.tier.chat_template])
+
+
 class InferenceCore:
     """One tier's models; satisfies `tandem.protocols.Inference`."""
 
     def __init__(self, catalogue: Catalogue, tier: str, engine: Engine, readiness: Readiness) -> None:
         self._name = tier
-        self._catalogue = catalogue
-        self._tier: Tier = catalogue.tier(tier)
-        self._template = ChatTemplate(catalogue.chat_templates[self._tier.chat_template])
+        self._models: dict[str, str] = {}
+        self.adopt(catalogue)
         self._engine = engine
         self._readiness = readiness
         self._cut_off = CutOff()
+
+    def adopt(self, catalogue: Catalogue) -> None:
+        """Answer whatever comes from now on by another catalogue, which has the tier."""
+        self._known = _Known(catalogue, self._name)
+        # A variant that is gone may still be asked what its last attempts took.
+        self._models.update({name: each.model for name, each in self._known.tier.variants.items()})
 
     async def infer(self, request: inference_pb2.InferRequest, call: Call) -> inference_pb2.InferResponse:
         """Answer in one message.
@@ -61,13 +76,16 @@ class InferenceCore:
         Raises:
             TandemError: UnknownVariant, or DeadlineExceeded while the engine is away.
         """
-        variant = self._catalogue.variant(self._name, request.variant)
+        model = (
+            self._models.get(request.variant)
+            or self._known.catalogue.variant(self._name, request.variant).model
+        )
         try:
             async with asyncio.timeout_at(call.deadline):
-                usage = await self._engine.receipt(variant.model, request.attempt, call)
+                usage = await self._engine.receipt(model, request.attempt, call)
         except TimeoutError as error:
             raise DeadlineExceeded(
-                f"{variant.model} did not say in time what the attempt took; ask again when it is back"
+                f"{model} did not say in time what the attempt took; ask again when it is back"
             ) from error
         if usage is not None:
             return inference_pb2.SettleUsageResponse(usage=usage, settled=True)
@@ -75,7 +93,8 @@ class InferenceCore:
 
     async def get_capabilities(self, call: Call) -> inference_pb2.GetCapabilitiesResponse:
         """Tell the variants and which of them Triton says are ready."""
-        problems = await self._readiness.problems([v.model for v in self._tier.variants.values()], call)
+        tier = self._known.tier
+        problems = await self._readiness.problems([v.model for v in tier.variants.values()], call)
         return inference_pb2.GetCapabilitiesResponse(
             tier=self._name,
             variants=[
@@ -85,20 +104,21 @@ class InferenceCore:
                     ready=not problems[variant.model],
                     problem=problems[variant.model],
                     context_tokens=variant.context_tokens,
-                    modalities=self._tier.modalities,
+                    modalities=tier.modalities,
                 )
-                for name, variant in self._tier.variants.items()
+                for name, variant in tier.variants.items()
             ],
         )
 
     async def _run(
         self, request: inference_pb2.InferRequest, call: Call, stream: bool
     ) -> AsyncGenerator[inference_pb2.StreamInferResponse, None]:
-        variant = self._catalogue.variant(self._name, request.variant)
-        self._check_modalities(request.messages)
+        known = self._known
+        variant = known.catalogue.variant(self._name, request.variant)
+        _check_modalities(request.messages, known)
         continuation = Continuation(request.continuation_prefix)
-        prompt = self._prompt(request, variant, continuation)
-        splitter = ReasoningSplitter(self._tier.reasoning, continued=bool(continuation.prompt_suffix))
+        prompt = _prompt(request, variant, continuation, known)
+        splitter = ReasoningSplitter(known.tier.reasoning, continued=bool(continuation.prompt_suffix))
         tally = _Tally(variant.model)
         last: inference_pb2.StreamInferResponse | None = None
         try:
@@ -138,31 +158,33 @@ class InferenceCore:
         last.finished.CopyFrom(tally.finished())
         yield last
 
-    def _prompt(
-        self, request: inference_pb2.InferRequest, variant: Variant, continuation: Continuation
-    ) -> Prompt:
-        text = self._template.render(request.messages)
-        tags = self._tier.reasoning
-        if continuation.prompt_suffix and tags is not None and tags.starts_open:
-            text += tags.close + "\n\n"
-        sampling = types_pb2.Sampling()
-        sampling.CopyFrom(request.sampling)
-        sampling.stop.extend(self._tier.stop)
-        return Prompt(
-            variant.model,
-            text + continuation.prompt_suffix,
-            tuple(_images(request.messages)),
-            sampling,
-            request.attempt,
-        )
 
-    def _check_modalities(self, messages: Sequence[types_pb2.Message]) -> None:
-        for modality in modalities(messages):
-            if modality not in self._tier.modalities:
-                raise ModalityUnsupported(
-                    f"tier {self._name} cannot read {name_of(modality)}; it reads "
-                    f"{', '.join(name_of(m) for m in self._tier.modalities)}"
-                )
+def _prompt(
+    request: inference_pb2.InferRequest, variant: Variant, continuation: Continuation, known: _Known
+) -> Prompt:
+    text = known.template.render(request.messages)
+    tags = known.tier.reasoning
+    if continuation.prompt_suffix and tags is not None and tags.starts_open:
+        text += tags.close + "\n\n"
+    sampling = types_pb2.Sampling()
+    sampling.CopyFrom(request.sampling)
+    sampling.stop.extend(known.tier.stop)
+    return Prompt(
+        variant.model,
+        text + continuation.prompt_suffix,
+        tuple(_images(request.messages)),
+        sampling,
+        request.attempt,
+    )
+
+
+def _check_modalities(messages: Sequence[types_pb2.Message], known: _Known) -> None:
+    for modality in modalities(messages):
+        if modality not in known.tier.modalities:
+            raise ModalityUnsupported(
+                f"tier {known.name} cannot read {name_of(modality)}; it reads "
+                f"{', '.join(name_of(m) for m in known.tier.modalities)}"
+            )
 
 
 def _images(messages: Iterable[types_pb2.Message]) -> Iterable[bytes]:

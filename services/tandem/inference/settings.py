@@ -28,4 +28,4 @@ class Settings(CalleeSettings):
     """Triton's gRPC address, `HOST:PORT`."""
 
     catalogue: Path = Field(default_factory=lambda: deploy_folder() / "catalogue.yaml")
-    """The model catalogue."""
+    """The model catalogue; read again when it changes."""

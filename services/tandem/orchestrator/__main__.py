@@ -8,14 +8,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.catalogue import Catalogue, load_catalogue
+from tandem.catalogue import load_catalogue
+from tandem.followed_documents import FollowedDocuments
+from tandem.followed_file import refreshing
 from tandem.ledger.opening import opened_ledger
 from tandem.ledger.queries import spent_today
 from tandem.orchestrator.answer import Keeping, Orchestrator
 from tandem.orchestrator.bookkeeping import Bookkeeper
 from tandem.orchestrator.budgets import Budgets
+from tandem.orchestrator.documents import Documents, followed_documents
 from tandem.orchestrator.health import tier_check
-from tandem.orchestrator.policy import Policy, load_policy
+from tandem.orchestrator.policy import Policy
 from tandem.orchestrator.servicer import SERVICE_NAME, OrchestratorServicer
 from tandem.orchestrator.settings import Settings
 from tandem.orchestrator.shared_cache import SharedCache
@@ -26,8 +29,10 @@ from tandem.serving.context import DeadlineRule
 from tandem.serving.keys import Keys
 from tandem.serving.run import run
 from tandem.serving.server import Listen, Server
-from tandem.telemetry.logs import configure
+from tandem.telemetry.logs import configure, logger
 from tandem.v1 import orchestrator_pb2_grpc
+
+_log = logger("orchestrator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +53,9 @@ class Stores:
 
 @asynccontextmanager
 async def serving(
-    listen: Listen, services: Services, catalogue: Catalogue, policy: Policy, stores: Stores
+    listen: Listen, services: Services, documents: FollowedDocuments[Documents], stores: Stores
 ) -> AsyncIterator[Server]:
-    """Give a server that answers by one policy and one catalogue; close the books behind it.
+    """Give a server that answers by policy and catalogue as they are now; close the books behind it.
 
     Raises:
         LedgerUnusable: the ledger cannot be opened.
@@ -61,11 +66,18 @@ async def serving(
         authenticator = await stack.enter_async_context(authentication(stores.keys, stores.environment_keys))
         spent = await asyncio.to_thread(spent_today, stores.ledger) if stores.ledger else {}
         shared = await stack.enter_async_context(SharedCache(stores.cache_url)) if stores.cache_url else None
+        catalogue, policy = documents.current.catalogue, documents.current.policy
         budgets = Budgets(policy.budgets, spent, proven=authenticator is not None)
-        bookkeeper = Bookkeeper(services.tiers, catalogue, ledger, budgets, keep_prompts=stores.keep_prompts)
+        bookkeeper = Bookkeeper(services.tiers, ledger, budgets, keep_prompts=stores.keep_prompts)
         orchestrator = Orchestrator(services, catalogue, policy, Keeping(budgets, bookkeeper, shared))
-        rule = DeadlineRule(policy.deadline.default_ms / 1000.0, policy.deadline.max_ms / 1000.0)
-        server = Server(listen, rule, [SERVICE_NAME], authenticator)
+        server = Server(listen, _deadline_rule(policy), [SERVICE_NAME], authenticator)
+
+        def adopt(documents: Documents) -> None:
+            orchestrator.adopt(documents.catalogue, documents.policy)
+            server.set_deadline(_deadline_rule(documents.policy))
+
+        documents.watch(adopt)
+        await stack.enter_async_context(refreshing(documents.refresh))
         servicer = OrchestratorServicer(orchestrator)
         orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server.grpc)
         try:
@@ -74,10 +86,14 @@ async def serving(
             await bookkeeper.drain()
 
 
+def _deadline_rule(policy: Policy) -> DeadlineRule:
+    return DeadlineRule(policy.deadline.default_ms / 1000.0, policy.deadline.max_ms / 1000.0)
+
+
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    catalogue = load_catalogue(settings.catalogue)
-    policy = load_policy(settings.policy, catalogue)
+    served = [name for name in load_catalogue(settings.catalogue).tiers if name in settings.tiers]
+    documents = followed_documents(settings.catalogue, settings.policy, served, _log)
     stores = Stores(
         settings.ledger,
         settings.keys,
@@ -90,12 +106,10 @@ async def serve(settings: Settings) -> None:
         opened = {name: await stack.enter_async_context(open_channel(to)) for name, to in targets.items()}
         tiers = {
             name: GrpcInference(await stack.enter_async_context(open_channel(settings.tiers[name])), name)
-            for name in catalogue.tiers
+            for name in served
         }
         services = Services(GrpcClassifier(opened["classifier"]), GrpcFusion(opened["fusion"]), tiers)
-        server = await stack.enter_async_context(
-            serving(settings.listening(), services, catalogue, policy, stores)
-        )
+        server = await stack.enter_async_context(serving(settings.listening(), services, documents, stores))
         await run(server, tier_check(tiers, SERVICE_NAME))
 
 

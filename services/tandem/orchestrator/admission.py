@@ -72,6 +72,11 @@ class Admission:
         self.shed = 0
         """Requests that were refused since the start."""
 
+    def adopt(self, starvation_ms: float, most_waiting: int) -> None:
+        """Go on with other numbers, and with as many places as the limit has now. Whoever waits goes on waiting."""
+        self._starvation, self._most_waiting = starvation_ms / 1000.0, most_waiting
+        self._serve()
+
     @property
     def waiting(self) -> int:
         """Requests that wait."""

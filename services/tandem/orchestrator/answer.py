@@ -47,24 +47,45 @@ class _Asked:
     verdict: Verdict
     key: bytes | None
     """Its place in the cache; None: it bypasses the cache."""
+    shop: Workshop
+    """What it is worked on with, to its end, whatever policy comes meanwhile."""
     works: bool = False
     """True when it is worked on for this request; its books are closed with the work then."""
 
 
 class Orchestrator:
-    """Answers requests by one policy and one catalogue."""
+    """Answers requests, each by one policy and one catalogue from its beginning to its end."""
 
     def __init__(self, services: Services, catalogue: Catalogue, policy: Policy, keeping: Keeping) -> None:
-        self.live = LiveModels(catalogue, policy)
-        """What is known of the models now."""
+        self._services = services
         self._retries = RetryBudget(policy.retry_ratio)
         self._budgets, self._bookkeeper = keeping.budgets, keeping.bookkeeper
-        planner = Planner(catalogue, policy, self.live)
-        backends = Backends(services.tiers, catalogue, self.live, self._retries, policy.max_attempts)
-        self._workshop = Workshop(services, catalogue, policy, planner, backends)
-        revision = f"{policy.revision}/{catalogue.revision}"
-        self._cache = AnswerCache(policy.cache, revision, keeping.shared)
+        self._workshop = self._new_workshop(catalogue, policy)
+        self._cache = AnswerCache(policy.cache, self._workshop.revision, keeping.shared)
         self._flights = Flights(self._cache.note)
+
+    @property
+    def workshop(self) -> Workshop:
+        """What a request that comes now is worked on with."""
+        return self._workshop
+
+    @property
+    def live(self) -> LiveModels:
+        """What is known of the models of the catalogue that counts now."""
+        return self._workshop.backends.live
+
+    def adopt(self, catalogue: Catalogue, policy: Policy) -> None:
+        """Answer whatever comes from now on by another policy and another catalogue; what was learned is kept."""
+        self._workshop = self._new_workshop(catalogue, policy, self._workshop)
+        self._retries.ratio = policy.retry_ratio
+        self._budgets.adopt(policy.budgets)
+        self._cache.adopt(policy.cache, self._workshop.revision)
+
+    def _new_workshop(self, catalogue: Catalogue, policy: Policy, before: Workshop | None = None) -> Workshop:
+        live = LiveModels(catalogue, policy, before.backends.live if before else None)
+        planner = Planner(catalogue, policy, live, before.planner.steering if before else None)
+        backends = Backends(self._services.tiers, catalogue, live, self._retries, policy.max_attempts)
+        return Workshop(self._services, catalogue, policy, planner, backends)
 
     async def generate(self, request: Request, call: Call, method: str = "Generate") -> types_pb2.Answer:
         """Answer in one message; `method` is the rpc under which the ledger has it.
@@ -95,14 +116,15 @@ class Orchestrator:
 
     async def explain(self, request: Request, call: Call) -> orchestrator_pb2.ExplainResponse:
         """Tell the plan without running it. Raises as `generate`, but no error of a backend or a budget."""
-        work = Work(self._workshop, request, call, Verdict(call.tenant))
+        shop = self._workshop
+        work = Work(shop, request, call, Verdict(call.tenant))
         planned = await work.plan()
         return orchestrator_pb2.ExplainResponse(
             signals=work.signals,
             plan=planned.plan,
             degradations=work.record.degradations,
-            models=self._workshop.planner.states(planned, call),
-            options=self._workshop.planner.options(request, work.signals, call),
+            models=shop.planner.states(planned, call),
+            options=shop.planner.options(request, work.signals, call),
         )
 
     async def forget(self, request_id: str, call: Call) -> bool:
@@ -121,7 +143,8 @@ class Orchestrator:
         Raises:
             BudgetExhausted: it is used up.
         """
-        asked = _Asked(request, call, method, Verdict(call.tenant), self._cache.key(request, call.tenant))
+        key = self._cache.key(request, call.tenant)
+        asked = _Asked(request, call, method, Verdict(call.tenant), key, self._workshop)
         try:
             asked.verdict = self._budgets.admit(call.tenant)
         except TandemError as error:
@@ -172,7 +195,7 @@ class Orchestrator:
     async def _working(self, asked: _Asked) -> AsyncIterator[Work]:
         """Give the work on a request; close its books if it fails, however it does."""
         asked.works = True
-        work = Work(self._workshop, asked.request, asked.call, asked.verdict)
+        work = Work(asked.shop, asked.request, asked.call, asked.verdict)
         try:
             yield work
         except BaseException as error:
@@ -207,7 +230,15 @@ class Orchestrator:
 
     def _close(self, asked: _Asked, answer: types_pb2.Answer, reason: str = "") -> None:
         self._bookkeeper.close(
-            Ended(answer, asked.call, asked.method, asked.verdict, reason, asked.request.messages)
+            Ended(
+                answer,
+                asked.call,
+                asked.method,
+                asked.verdict,
+                asked.shop.catalogue,
+                reason,
+                asked.request.messages,
+            )
         )
 
 

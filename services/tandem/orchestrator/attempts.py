@@ -10,7 +10,7 @@ from typing import Final
 from tandem.call import Call
 from tandem.catalogue import Catalogue
 from tandem.clock import now
-from tandem.errors import BackendUnavailable, Details, TandemError
+from tandem.errors import BackendUnavailable, Details, TandemError, UnknownVariant
 from tandem.orchestrator.admission import Claim
 from tandem.orchestrator.fallback import Fallbacks
 from tandem.orchestrator.joined import Joined
@@ -183,6 +183,12 @@ class Attempts:
                         if attempt.outcome:
                             break
                         watch.heard()
+            except UnknownVariant as error:
+                other = BackendUnavailable(
+                    f"the service of {_name(planned.target)} has another catalogue: {error.message}"
+                )
+                self._record.fail(attempt, other)
+                raise other from error
             except BaseException as error:
                 self._record.fail(attempt, error)
                 raise

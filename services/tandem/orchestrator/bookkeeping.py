@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tandem.call import Call
-from tandem.catalogue import Catalogue
 from tandem.clock import now
 from tandem.errors import BackendUnavailable, Draining, TandemError
 from tandem.ledger.entry import Entry, Ledger
@@ -40,7 +39,6 @@ class Bookkeeper:
 
     Args:
         tiers: whom an attempt's engine is asked through.
-        catalogue: the prices.
         ledger: where entries go.
         budgets: what is charged.
         keep_prompts: whether the ledger gets conversations too.
@@ -49,14 +47,12 @@ class Bookkeeper:
     def __init__(
         self,
         tiers: Mapping[str, Inference],
-        catalogue: Catalogue,
         ledger: Ledger,
         budgets: Budgets,
         *,
         keep_prompts: bool = False,
     ) -> None:
         self._tiers = tiers
-        self._catalogue = catalogue
         self._ledger = ledger
         self._budgets = budgets
         self._keep_prompts = keep_prompts
@@ -94,7 +90,7 @@ class Bookkeeper:
             async with self._turns:
                 await asyncio.gather(
                     *(
-                        self._settle_attempt(attempt, ended.call)
+                        self._settle_attempt(attempt, ended)
                         for attempt in answer.attempts
                         if not attempt.usage_settled
                     )
@@ -103,17 +99,17 @@ class Bookkeeper:
             add_up(answer)
             self._write(replace(ended, answer=answer))
 
-    async def _settle_attempt(self, attempt: types_pb2.Attempt, call: Call) -> None:
+    async def _settle_attempt(self, attempt: types_pb2.Attempt, ended: Ended) -> None:
         request = inference_pb2.SettleUsageRequest(variant=attempt.target.variant, attempt=attempt.index)
         asked = now()
         # The request's own deadline has nothing to do with it, and may be over.
-        patient = replace(call, deadline=asked + SETTLE_SECONDS, started=asked)
+        patient = replace(ended.call, deadline=asked + SETTLE_SECONDS, started=asked)
         with suppress(TandemError):
             response = await self._ask(attempt.target.tier, request, patient)
             attempt.usage.input_tokens = max(attempt.usage.input_tokens, response.usage.input_tokens)
             attempt.usage.output_tokens = max(attempt.usage.output_tokens, response.usage.output_tokens)
             attempt.usage_settled = response.settled
-            price(attempt, self._catalogue)
+            price(attempt, ended.catalogue)
 
     async def _ask(
         self, tier: str, request: inference_pb2.SettleUsageRequest, patient: Call

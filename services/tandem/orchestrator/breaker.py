@@ -44,6 +44,10 @@ class Breaker:
         self.cause: types_pb2.AttemptOutcome.ValueType = types_pb2.ATTEMPT_OUTCOME_UNSPECIFIED
         """How the model failed last."""
 
+    def adopt(self, policy: BreakerPolicy) -> None:
+        """Go on by another policy; a pause that has begun keeps its length."""
+        self._policy = policy
+
     @property
     def state(self) -> types_pb2.BreakerState.ValueType:
         """Whether requests are sent to the model."""

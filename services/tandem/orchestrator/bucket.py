@@ -19,6 +19,13 @@ class Bucket:
         self._drops = per_minute * MINUTE_NS
         self._filled_ns = now_ns
 
+    def adopt(self, per_minute: int, now_ns: int) -> None:
+        """Go on with another size: as large a part of it is left, or as many things are owed, as before."""
+        self._fill(now_ns)
+        if self._drops > 0:
+            self._drops = self._drops * per_minute // self.per_minute
+        self.per_minute = per_minute
+
     def wait_ns(self, now_ns: int) -> int:
         """Return after how many nanoseconds one can be taken; 0: now."""
         self._fill(now_ns)

@@ -91,6 +91,21 @@ class Budgets:
         for tenant, nano_usd in spent_today.items():
             self._spent[self._owner(tenant)] += nano_usd
 
+    def adopt(self, policy: BudgetPolicy) -> None:
+        """Go on by another policy. What was used of the minute and of the day is kept.
+
+        Tenants that are no longer listed bring their money into the account of all; one that is listed now starts the
+        day anew.
+        """
+        now_ns, before = _now_ns(), self._accounts
+        self._policy, self._accounts = policy, {}
+        for owner, account in before.items():
+            if self._owner(owner) == owner:
+                self._accounts[owner] = self._new_account(owner, now_ns, account.minute)
+        spent, self._spent = self._spent, Counter()
+        for owner, nano_usd in spent.items():
+            self._spent[self._owner(owner)] += nano_usd
+
     def admit(self, tenant: str) -> Verdict:
         """Count a request that is about to begin.
 
@@ -128,11 +143,18 @@ class Budgets:
     def _account(self, owner: str, now_ns: int) -> _Account:
         account = self._accounts.get(owner)
         if account is None:
-            budget = self._policy.tenants.get(owner, self._policy.default)
-            limits = {"requests": budget.requests_per_minute, "tokens": budget.tokens_per_minute}
-            minute = {name: Bucket(limit, now_ns) for name, limit in limits.items() if limit is not None}
-            account = self._accounts[owner] = _Account(budget, minute)
+            account = self._accounts[owner] = self._new_account(owner, now_ns, {})
         return account
+
+    def _new_account(self, owner: str, now_ns: int, before: Mapping[str, Bucket]) -> _Account:
+        """Return the account of a budget; what is left of the minute is that of `before`, where it was limited."""
+        budget, minute = self._policy.tenants.get(owner, self._policy.default), {}
+        limits = {"requests": budget.requests_per_minute, "tokens": budget.tokens_per_minute}
+        for name, limit in limits.items():
+            if limit is not None:
+                minute[name] = before.get(name) or Bucket(limit, now_ns)
+                minute[name].adopt(limit, now_ns)
+        return _Account(budget, minute)
 
     def _turn_day(self) -> None:
         """Forget the money of yesterday. A clock that is set back does not bring a day again."""

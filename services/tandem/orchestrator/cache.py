@@ -65,13 +65,19 @@ class AnswerCache:
     """
 
     def __init__(self, policy: Cache, revision: str, shared: SharedLevel | None = None) -> None:
+        self._shared = shared
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self.adopt(policy, revision)
+        self._served: deque[tuple[bytes, bytes]] = deque(maxlen=REMEMBERED)
+
+    def adopt(self, policy: Cache, revision: str) -> None:
+        """Keep and find by another policy from now on; answers of another revision wait to be found or forgotten."""
         self._policy = policy
         self._hottest = policy.max_temperature + _FLOAT32
         self._revision = revision.encode()
-        self._shared = shared
-        self._local_seconds = min(policy.ttl_seconds, LOCAL_SECONDS) if shared else policy.ttl_seconds
-        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
-        self._served: deque[tuple[bytes, bytes]] = deque(maxlen=REMEMBERED)
+        self._local_seconds = min(policy.ttl_seconds, LOCAL_SECONDS) if self._shared else policy.ttl_seconds
+        while len(self._entries) > policy.entries:
+            self._entries.popitem(last=False)
 
     def key(self, request: orchestrator_pb2.GenerateRequest, tenant: str) -> bytes | None:
         """Return the key of a request, or None if it bypasses the cache.

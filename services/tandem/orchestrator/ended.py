@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tandem.call import Call
+from tandem.catalogue import Catalogue
 from tandem.orchestrator.budgets import Verdict
 from tandem.v1 import types_pb2
 
@@ -22,6 +23,8 @@ class Ended:
     """Name of the rpc."""
     verdict: Verdict
     """What the tenant's budget said at the beginning."""
+    catalogue: Catalogue
+    """The prices that counted at the beginning."""
     reason: str = ""
     """`ErrorInfo.reason` of the error that ended it. Empty: it was answered."""
     messages: Sequence[types_pb2.Message] = ()

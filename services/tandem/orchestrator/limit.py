@@ -26,6 +26,11 @@ class ConcurrencyLimit:
         self.value = most
         """Attempts that may be under way now, at least 1."""
 
+    def adopt(self, most: int, window_seconds: float) -> None:
+        """Go on with other numbers: trouble that there is stays trouble."""
+        self.value = most if self.value == self._most else min(self.value, most)
+        self._most, self._window = most, window_seconds
+
     def answered(self) -> None:
         """Note an answer: time alone, in which nothing was tried, shows nothing."""
         if self.value < self._most and now() - self._clean_since >= self._window:

@@ -29,6 +29,9 @@ class LiveModel:
 
     def __init__(self, target: types_pb2.Target, variant: Variant, policy: Policy) -> None:
         self.target = target
+        self.model = variant.model
+        """Name of the Triton model that it is."""
+        self._prior = variant.latency
         self.latency = LatencyModel(variant.latency)
         self.limit = ConcurrencyLimit(variant.concurrency, policy.overload.window_ms / 1000.0)
         self.breaker = Breaker(policy.breaker)
@@ -42,6 +45,15 @@ class LiveModel:
         self._hang = policy.hang
         self._doublings = 0
         self._hung_at = float("-inf")
+
+    def adopt(self, variant: Variant, policy: Policy) -> None:
+        """Go on with the numbers of another catalogue and another policy; what attempts have shown is kept."""
+        if variant.latency != self._prior and not self.latency.observations:
+            self.latency = LatencyModel(variant.latency)
+        self._prior, self._hang = variant.latency, policy.hang
+        self.breaker.adopt(policy.breaker)
+        self.limit.adopt(variant.concurrency, policy.overload.window_ms / 1000.0)
+        self.admission.adopt(policy.overload.starvation_ms, policy.overload.most_waiting)
 
     def patience_ms(self, prompt_tokens: int) -> float:
         """Return how long a first token is waited for before the attempt counts as hung.
@@ -83,11 +95,17 @@ class LiveModel:
 
 
 class LiveModels:
-    """All variants of a catalogue."""
+    """All variants of a catalogue.
 
-    def __init__(self, catalogue: Catalogue, policy: Policy) -> None:
-        self._models = {
-            (tier, variant): LiveModel(types_pb2.Target(tier=tier, variant=variant), found, policy)
+    Args:
+        catalogue: the variants.
+        policy: what counts as sick, hung or too much.
+        before: those of the catalogue before. A variant that is still the same Triton model goes on as it is.
+    """
+
+    def __init__(self, catalogue: Catalogue, policy: Policy, before: LiveModels | None = None) -> None:
+        self._models: dict[tuple[str, str], LiveModel] = {
+            (tier, variant): _model(types_pb2.Target(tier=tier, variant=variant), found, policy, before)
             for tier, entry in catalogue.tiers.items()
             for variant, found in entry.variants.items()
         }
@@ -111,6 +129,21 @@ class LiveModels:
         """Return the variants of a tier, in the catalogue's order."""
         return self._of_tier[tier]
 
+    def find(self, target: types_pb2.Target) -> LiveModel | None:
+        """Return the model that a complete target names; None: there is none."""
+        return self._models.get((target.tier, target.variant))
+
     def of(self, target: types_pb2.Target) -> LiveModel:
         """Return the model that a complete target names."""
         return self._models[target.tier, target.variant]
+
+
+def _model(
+    target: types_pb2.Target, variant: Variant, policy: Policy, before: LiveModels | None
+) -> LiveModel:
+    """Return what is known of a variant: all that was if it is still the same Triton model, else nothing."""
+    found = before.find(target) if before else None
+    if found is None or found.model != variant.model:
+        return LiveModel(target, variant, policy)
+    found.adopt(variant, policy)
+    return found

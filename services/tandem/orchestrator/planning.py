@@ -17,7 +17,7 @@ from tandem.orchestrator.routing import Ask, Known, Route
 from tandem.orchestrator.rules import Ruled, Rules
 from tandem.orchestrator.sampling import choose
 from tandem.orchestrator.share import Choice
-from tandem.orchestrator.steering import Counted, Steering
+from tandem.orchestrator.steering import Counted, Steering, steering_under
 from tandem.v1 import orchestrator_pb2, types_pb2
 
 OUTCOMES: Final[Mapping[Cause, types_pb2.AttemptOutcome.ValueType]] = {
@@ -50,11 +50,19 @@ class Planned:
 
 
 class Planner:
-    """Makes plans by one policy and one catalogue."""
+    """Makes plans by one policy and one catalogue.
 
-    def __init__(self, catalogue: Catalogue, policy: Policy, live: LiveModels) -> None:
-        target = policy.routing.target
-        self.steering = Steering(policy.routing, target, catalogue) if target else None
+    Args:
+        catalogue: the models.
+        policy: the policy.
+        live: what is known of the models.
+        before: the live control of the share under the policy before, to go on from.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, policy: Policy, live: LiveModels, before: Steering | None = None
+    ) -> None:
+        self.steering = steering_under(policy.routing, catalogue, before)
         """Holds the policy's target; None: it has none."""
         self._known = Known(catalogue, policy, live, self.steering)
         self._policy = policy

@@ -20,7 +20,8 @@ class RetryBudget:
     """
 
     def __init__(self, ratio: float) -> None:
-        self._ratio = ratio
+        self.ratio = ratio
+        """Part of a further attempt that a request adds; may be replaced at any time."""
         self._balance = RESERVE
 
     @property
@@ -30,7 +31,7 @@ class RetryBudget:
 
     def request(self) -> None:
         """Note that a request came."""
-        self._balance = min(RESERVE, self._balance + self._ratio)
+        self._balance = min(RESERVE, self._balance + self.ratio)
 
     def answered(self) -> None:
         """Note that an attempt gave an answer."""

@@ -36,10 +36,10 @@ class Settings(ServiceSettings):
     """Address of the inference service of every tier of the catalogue, as a JSON object."""
 
     catalogue: Path = Field(default_factory=lambda: deploy_folder() / "catalogue.yaml")
-    """The model catalogue."""
+    """The model catalogue; read again when it changes."""
 
     policy: Path = Field(default_factory=lambda: deploy_folder() / "policy.yaml")
-    """The policy."""
+    """The policy; read again when it changes."""
 
     ledger: str = ""
     """SQLAlchemy URL of the database that every attempt is booked in. Empty: none is kept."""

@@ -63,6 +63,7 @@ class ShareController:
 
     def __init__(self, target: float, threshold: float) -> None:
         self.target = target
+        self._threshold = threshold
         self.debt = 0.0
         """Requests that the strong tier is owed; negative: that it got too many."""
         self.counted = 0
@@ -73,6 +74,15 @@ class ShareController:
         self._recent = bytearray(MEASURED_REQUESTS)
         self._strong = 0
         self._missed = 0.0
+        self._place()
+
+    def adopt(self, target: float, threshold: float) -> None:
+        """Go on with another target and another configured threshold; what is owed, and what was asked, is kept."""
+        moved = self._threshold - threshold
+        self.target, self._threshold = target, threshold
+        self._window = deque(key + moved for key in self._window)
+        self._sorted = [key + moved for key in self._sorted]
+        self._owe(0.0)
         self._place()
 
     def choose(self, margin: float, request_id: str) -> Choice:

@@ -63,16 +63,23 @@ class Spending:
         """The target."""
         self._trim = 0.0
         self._strong = routing.strong
-        prices = [catalogue.tier(name).price for name in (routing.cheap, routing.strong)]
-        self._rates = [
-            (price.cost_nano_usd(MANY, 0) / MANY, price.cost_nano_usd(0, MANY) / MANY) for price in prices
-        ]
+        self._rates = _rates(routing, catalogue)
         self._costs = Mean(), Mean()
         self._tokens = Mean(EXPECTED_PROMPT_TOKENS), Mean(EXPECTED_TOKENS)
         self._recent: deque[int] = deque(maxlen=MEASURED_REQUESTS)
         self._sum = 0
         self.share = 0.0
         """Share of requests, 0 to 1, that the strong tier may be asked for."""
+        self._adjust(nano_usd)
+
+    def adopt(self, routing: Routing, catalogue: Catalogue, nano_usd: int) -> None:
+        """Hold another target; what was learned of tokens is kept, and that of money unless the prices have changed."""
+        self.nano_usd, rates = nano_usd, _rates(routing, catalogue)
+        if rates != self._rates:
+            self._rates, self._trim = rates, 0.0
+            self._costs = Mean(), Mean()
+            self._recent.clear()
+            self._sum = 0
         self._adjust(nano_usd)
 
     def learn(self, attempts: Sequence[types_pb2.Attempt]) -> None:
@@ -126,3 +133,9 @@ class Spending:
         weight = PRIOR_REQUESTS * (1.0 - known / REMEMBERED_REQUESTS)
         assumed = given.value * rates[0] + made.value * rates[1]
         return (weight * assumed + known * cost.value) / (weight + known)
+
+
+def _rates(routing: Routing, catalogue: Catalogue) -> list[tuple[float, float]]:
+    """Return what a token of a prompt and one of an answer cost with the cheap tier and with the strong one."""
+    prices = [catalogue.tier(name).price for name in (routing.cheap, routing.strong)]
+    return [(price.cost_nano_usd(MANY, 0) / MANY, price.cost_nano_usd(0, MANY) / MANY) for price in prices]

@@ -26,6 +26,11 @@ class Steering:
     A request counts for the strong tier when that tier is asked for it, also when the client named it, as a voice of an
     ensemble, in place of the cheap tier, and when it then fails. All requests that are planned count; those answered
     from the cache or by another request's attempts are not planned.
+
+    Args:
+        routing: between which tiers, and by which thresholds.
+        target: what is held.
+        catalogue: the prices.
     """
 
     def __init__(self, routing: Routing, target: Target, catalogue: Catalogue) -> None:
@@ -34,6 +39,23 @@ class Steering:
         self._spending = None if nano_usd is None else Spending(routing, catalogue, nano_usd)
         share = self._spending.share if self._spending else target.share
         self._controller = ShareController(share or 0.0, routing.threshold)
+
+    @property
+    def tiers(self) -> tuple[str, str]:
+        """The cheap one and the strong one."""
+        return self._routing.cheap, self._routing.strong
+
+    def adopt(self, routing: Routing, target: Target, catalogue: Catalogue) -> None:
+        """Hold another target between the same tiers, by other thresholds or prices; what was learned is kept."""
+        self._routing = routing
+        if target.nano_usd is None:
+            self._spending = None
+        elif self._spending:
+            self._spending.adopt(routing, catalogue, target.nano_usd)
+        else:
+            self._spending = Spending(routing, catalogue, target.nano_usd)
+        share = self._spending.share if self._spending else target.share
+        self._controller.adopt(share or 0.0, routing.threshold)
 
     def choose(self, probability: float, threshold: float, request_id: str) -> Choice:
         """Return the choice for a probability that the cheap tier suffices, where so much is configured."""
@@ -83,3 +105,16 @@ class Steering:
 
     def _out_of_reach(self) -> bool:
         return self._controller.out_of_reach or (self._spending is not None and self._spending.out_of_reach)
+
+
+def steering_under(routing: Routing, catalogue: Catalogue, before: Steering | None) -> Steering | None:
+    """Return what holds a policy's target; None: it has none.
+
+    It is the one `before`, with all that it has learned, if that is between the same tiers.
+    """
+    if routing.target is None:
+        return None
+    if before is None or before.tiers != (routing.cheap, routing.strong):
+        return Steering(routing, routing.target, catalogue)
+    before.adopt(routing, routing.target, catalogue)
+    return before

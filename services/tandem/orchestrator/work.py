@@ -46,6 +46,11 @@ class Workshop:
     planner: Planner
     backends: Backends
 
+    @property
+    def revision(self) -> str:
+        """Stands for the policy and the models."""
+        return f"{self.policy.revision}/{self.catalogue.revision}"
+
 
 class Work:
     """One request, from its arrival to its answer.

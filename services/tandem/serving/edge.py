@@ -44,7 +44,8 @@ class Edge(grpc.aio.ServerInterceptor):
     """
 
     def __init__(self, deadline: DeadlineRule, authenticator: Authenticator | None = None) -> None:
-        self._deadline = deadline
+        self.deadline = deadline
+        """How long a request may take that comes now; may be replaced at any time."""
         self._authenticator = authenticator
         self._wrapped: dict[str, Handler] = {}
         self._idle = asyncio.Event()
@@ -110,9 +111,9 @@ class Edge(grpc.aio.ServerInterceptor):
     async def _request(self, method: str, request: Any, context: Context) -> AsyncIterator[None]:
         """Run the body of one RPC; an error that leaves it ends the RPC with a typed status."""
         self._entered()
-        call, failure = anonymous_call(self._deadline), None
+        call, failure = anonymous_call(self.deadline), None
         try:
-            call = read_call(context, self._deadline, self._authenticator)
+            call = read_call(context, self.deadline, self._authenticator)
             enter(call)
             self._admit(request)
             if not isinstance(request, Message):

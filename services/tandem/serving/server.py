@@ -99,6 +99,10 @@ class Server:
         await self.grpc.start()
         _log.info("listening", address=self._listen.address, port=self.port, services=list(self._services))
 
+    def set_deadline(self, deadline: DeadlineRule) -> None:
+        """Set how long a request may take that comes from now on."""
+        self._edge.deadline = deadline
+
     def set_health(self, serving: Mapping[str, bool]) -> None:
         """Set the health of the named services; the empty name is the server as a whole."""
         self._health.set(serving)

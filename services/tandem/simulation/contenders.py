@@ -79,7 +79,7 @@ class Orchestrated:
         self.books = Books()
         """Its ledger."""
         budgets = Budgets(policy.budgets, {}, proven=True)
-        self._bookkeeper = Bookkeeper(tiers, world.catalogue, self.books, budgets)
+        self._bookkeeper = Bookkeeper(tiers, self.books, budgets)
         services = Services(DrawnSignals(world.traffic), NoVote(), tiers)
         keeping = Keeping(budgets, self._bookkeeper)
         self.orchestrator = Orchestrator(services, world.catalogue, policy, keeping)

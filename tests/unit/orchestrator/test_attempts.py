@@ -145,7 +145,6 @@ def test_the_parts_join_at_the_offset(before: list[str], after: list[str]) -> No
         BackendError("odd"),
         PromptTooLong("long"),
         ModalityUnsupported("blind"),
-        UnknownVariant("which"),
         InvalidRequest("bad"),
         InternalError("defect"),
     ],
@@ -161,6 +160,15 @@ async def test_anything_else_is_raised_unchanged(error: TandemError, streamed: b
     assert tried.pro.requests == []
     (attempt,) = tried.record.attempts
     assert (attempt.error_reason, attempt.error_message) == (error.reason, error.message)
+
+
+async def test_a_service_with_another_catalogue_is_as_good_as_away() -> None:
+    tried = run([UnknownVariant("there is no bf16")], saying("fine"))
+    await tried.answer()
+    assert tried.outcomes() == ["UNAVAILABLE", "ANSWERED"]
+    (degradation,) = tried.record.degradations
+    assert degradation.reason == types_pb2.DEGRADATION_REASON_UNAVAILABLE
+    assert "another catalogue" in degradation.detail
 
 
 @pytest.mark.parametrize("streamed", [False, True])

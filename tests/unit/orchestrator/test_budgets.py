@@ -283,3 +283,26 @@ async def test_with_keys_every_tenant_has_the_default_for_itself() -> None:
 
 async def test_the_day_is_that_of_utc() -> None:
     assert abs(utc_today() - date.today()) <= timedelta(days=1)  # noqa: DTZ011 - the local day, to compare with
+
+
+# --- another policy
+
+
+async def test_the_money_of_the_day_survives_another_policy() -> None:
+    of = budgets({"shop": USD, "other": USD}, shop={"usd_per_day": 2}, proven=False)
+    spend(of, "shop", nano_usd=USD)
+    of.adopt(
+        BudgetPolicy(
+            default=Budget.model_validate({"usd_per_day": 2}),
+            tenants={"shop": Budget.model_validate({"usd_per_day": 3})},
+        )
+    )
+    spend(of, "shop", nano_usd=USD)
+    assert [field for field, _ in refused(of, "shop")] == ["tenant:shop/usd_per_day"]
+    of.admit("other")
+
+
+async def test_a_tenant_that_is_no_longer_listed_brings_its_money_along() -> None:
+    of = budgets({"shop": USD, "other": USD}, shop={"usd_per_day": 5}, proven=False)
+    of.adopt(BudgetPolicy(default=Budget.model_validate({"usd_per_day": 2}), tenants={}))
+    assert [field for field, _ in refused(of, "anybody")] == ["tenant:anybody/usd_per_day"]
