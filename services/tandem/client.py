@@ -27,6 +27,7 @@ from tandem.errors import BackendUnavailable, Draining, InternalError, InvalidRe
 from tandem.serving.clients import open_channel
 from tandem.serving.context import AUTHORIZATION, REQUEST_ID, TENANT
 from tandem.serving.status import from_rpc_error
+from tandem.serving.tls import Tls
 from tandem.v1 import orchestrator_pb2, orchestrator_pb2_grpc, types_pb2
 
 Conversation = str | Iterable[types_pb2.Message]
@@ -98,16 +99,22 @@ class Client:
         target: its address, as gRPC names targets.
         tenant: on whose behalf; None: the tenant of the API key, without one the anonymous tenant.
         api_key: what a deployment with API keys asks for; None: none is sent.
+        tls: how to speak TLS; None: in plaintext. Its files are read again when they change.
 
     Raises:
         InvalidRequest: the API key has characters that no key has.
+        TlsUnusable: the files of TLS are of no use.
     """
 
     def __init__(
-        self, target: str = "127.0.0.1:50051", tenant: str | None = None, api_key: str | None = None
+        self,
+        target: str = "127.0.0.1:50051",
+        tenant: str | None = None,
+        api_key: str | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self._authorization = None if api_key is None else _bearer(api_key)
-        self._channel = open_channel(target)
+        self._channel = open_channel(target, tls)
         self._stub = orchestrator_pb2_grpc.OrchestratorServiceStub(self._channel)
         self._tenant = tenant
 

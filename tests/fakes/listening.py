@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import grpc.aio
 
 from tandem.serving.authentication import Authenticator
-from tandem.serving.clients import open_channel
+from tandem.serving.clients import Callee, open_channel
 from tandem.serving.context import DeadlineRule
 from tandem.serving.server import Listen, Server
 
@@ -43,6 +43,7 @@ async def listening(
     server = Server(Listen("127.0.0.1:0", drain_seconds), rule, services, authenticator)
     add(server.grpc)
     await server.start()
-    async with open_channel(f"127.0.0.1:{server.port}") as channel:
+    # What the server says is wanted, not what a client makes of its health.
+    async with open_channel(f"127.0.0.1:{server.port}", callee=Callee.FOREIGN) as channel:
         yield Listening(server, channel)
     await server.grpc.stop(None)

@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tandem.client import Client
 from tandem.embedded.system import wait_healthy
-from tandem.serving.clients import open_channel
+from tandem.serving.clients import Callee, open_channel
 from tandem.v1 import orchestrator_pb2_grpc, types_pb2
 from tests.integration.asking import default_text, failure, question, sim
 from tests.integration.conftest import Start
@@ -51,7 +51,12 @@ async def slow_answer(
 
 @pytest.mark.timeout(90)
 async def test_sigterm_under_load_loses_nothing(start: Start) -> None:
-    async with start() as system, Client(system.address) as client, open_channel(system.address) as other:
+    async with (
+        start() as system,
+        Client(system.address) as client,
+        # One that does not look at health, as other people's clients do.
+        open_channel(system.address, callee=Callee.FOREIGN) as other,
+    ):
         late = orchestrator_pb2_grpc.OrchestratorServiceStub(other)
         assert (await late.Generate(question(sim(tokens=1), tier="r1"), timeout=5)).answer.text == "t0"
         running = asyncio.Semaphore(0)

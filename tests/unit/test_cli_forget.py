@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tandem.cli.forget import run_forget
+from tandem.cli.peer import Peer
 from tandem.errors import BackendUnavailable, TandemError
 from tandem.serving.context import current_call
 from tandem.v1 import orchestrator_pb2, orchestrator_pb2_grpc
@@ -47,13 +48,13 @@ def printed(capsys: pytest.CaptureFixture[str]) -> str:
 
 async def test_forgotten(capsys: pytest.CaptureFixture[str]) -> None:
     async with served() as target:
-        assert await run_forget("one", target, "shop", as_json=False) == 0
+        assert await run_forget("one", Peer(target), "shop", as_json=False) == 0
     assert printed(capsys) == "forgotten: the answer of one will not be given again"
 
 
 async def test_nothing_there(capsys: pytest.CaptureFixture[str]) -> None:
     async with served() as target:
-        assert await run_forget("one", target, None, as_json=False) == 1
+        assert await run_forget("one", Peer(target), None, as_json=False) == 1
     assert printed(capsys).startswith(
         "nothing there: the cache holds no answer of one for the anonymous tenant"
     )
@@ -62,19 +63,19 @@ async def test_nothing_there(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(("name", "forgotten"), [("one", True), ("two", False)])
 async def test_for_scripts(name: str, forgotten: bool, capsys: pytest.CaptureFixture[str]) -> None:
     async with served() as target:
-        status = await run_forget(name, target, "shop", as_json=True)
+        status = await run_forget(name, Peer(target), "shop", as_json=True)
     assert status == (0 if forgotten else 1)
     assert json.loads(printed(capsys)) == {"request_id": name, "forgotten": forgotten}
 
 
 async def test_a_failure_of_the_service_is_no_missing_service(capsys: pytest.CaptureFixture[str]) -> None:
     async with served(BackendUnavailable("the shared cache does not answer")) as target:
-        assert await run_forget("one", target, "shop", as_json=False) == 1
+        assert await run_forget("one", Peer(target), "shop", as_json=False) == 1
     assert capsys.readouterr().err == "BACKEND_UNAVAILABLE: the shared cache does not answer\n"
 
 
 async def test_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:
-    assert await run_forget("one", "127.0.0.1:1", None, as_json=True) == 1
+    assert await run_forget("one", Peer("127.0.0.1:1"), None, as_json=True) == 1
     said = capsys.readouterr()
     assert json.loads(said.out)["error"]["reason"] == "BACKEND_UNAVAILABLE"
     assert "start one with `tandem up`" in said.err

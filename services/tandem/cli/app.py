@@ -15,6 +15,7 @@ from tandem.cli.classify import classify
 from tandem.cli.fetch import fetch
 from tandem.cli.keys import app as keys_app
 from tandem.cli.ledger import app as ledger_app
+from tandem.cli.peer import LOCAL, Ca, Cert, Key, Peer, ServerName, Target, tls
 from tandem.cli.plan import plan
 from tandem.cli.policy import app as policy_app
 from tandem.cli.reviews import reviews
@@ -169,7 +170,11 @@ def ask(
     prompt: Annotated[
         str | None, typer.Argument(help="The question; absent or -: read from standard input.")
     ] = None,
-    target: Annotated[str, typer.Option(help="Address of the orchestrator.")] = "127.0.0.1:50051",
+    target: Target = LOCAL,
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    server_name: ServerName = "",
     tenant: Annotated[str | None, typer.Option(help="On whose behalf.")] = None,
     api_key: Annotated[
         str | None,
@@ -201,7 +206,17 @@ def ask(
             raise typer.BadParameter("give a question, or pipe one to standard input", param_hint="PROMPT")
         prompt = sys.stdin.read()
     question = Question(
-        prompt, target, tenant, api_key, tier, variant, strategy, deadline, max_tokens, system, no_cache
+        prompt,
+        Peer(target, tls(ca, cert, key, server_name)),
+        tenant,
+        api_key,
+        tier,
+        variant,
+        strategy,
+        deadline,
+        max_tokens,
+        system,
+        no_cache,
     )
     raise typer.Exit(asyncio.run(run_ask(question, explain=explain, as_json=as_json)))
 
@@ -212,7 +227,11 @@ def forget(
         str,
         typer.Argument(help="The request_id of an answer, or the source_request_id of one from the cache."),
     ],
-    target: Annotated[str, typer.Option(help="Address of the orchestrator.")] = "127.0.0.1:50051",
+    target: Target = LOCAL,
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    server_name: ServerName = "",
     tenant: Annotated[str | None, typer.Option(help="Whose request it was.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
@@ -222,4 +241,8 @@ def forget(
     """
     from tandem.cli.forget import run_forget
 
-    raise typer.Exit(asyncio.run(run_forget(request_id, target, tenant, as_json=as_json)))
+    raise typer.Exit(
+        asyncio.run(
+            run_forget(request_id, Peer(target, tls(ca, cert, key, server_name)), tenant, as_json=as_json)
+        )
+    )

@@ -12,6 +12,7 @@ import typer
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from tandem.cli.peer import Peer
 from tandem.cli.report import Screen, show_answer, show_plan
 from tandem.client import Client, user
 from tandem.errors import BackendUnavailable, TandemError, UnknownApiKey
@@ -23,7 +24,7 @@ class Question:
     """What the user wants to know, of whom, and how."""
 
     prompt: str
-    target: str
+    peer: Peer
     tenant: str | None
     api_key: str | None = field(repr=False)
     tier: str
@@ -66,7 +67,7 @@ async def run_ask(question: Question, *, explain: bool, as_json: bool) -> int:
     """Ask and show the answer; return the exit status."""
     options = question.options()
     try:
-        async with Client(question.target, question.tenant, question.api_key) as client:
+        async with question.peer.client(question.tenant, question.api_key) as client:
             if explain:
                 explained = await client.explain(question.messages(), **options)
                 _print_json(explained) if as_json else show_plan(explained)
@@ -75,7 +76,7 @@ async def run_ask(question: Question, *, explain: bool, as_json: bool) -> int:
             else:
                 show_answer(await stream_to_screen(client, question.messages(), options))
     except TandemError as error:
-        show_error(error, question.target, as_json)
+        show_error(error, question.peer.target, as_json)
         return 1
     return 0
 

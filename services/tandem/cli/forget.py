@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 
 from tandem.cli.ask import show_error
-from tandem.client import Client
+from tandem.cli.peer import Peer
 from tandem.errors import TandemError
 
 
-async def run_forget(request_id: str, target: str, tenant: str | None, *, as_json: bool) -> int:
+async def run_forget(request_id: str, peer: Peer, tenant: str | None, *, as_json: bool) -> int:
     """Remove what a request left in the cache; return the exit status."""
     try:
-        async with Client(target, tenant) as client:
+        async with peer.client(tenant) as client:
             forgotten = await client.forget(request_id)
     except TandemError as error:
-        show_error(error, target, as_json)
+        show_error(error, peer.target, as_json)
         return 1
     if as_json:
         print(json.dumps({"request_id": request_id, "forgotten": forgotten}))

@@ -16,6 +16,7 @@ from tandem.fusion.errors import ArtifactUnusable as FusionUnusable
 from tandem.ledger.errors import LedgerUnusable
 from tandem.serving.server import StartError
 from tandem.serving.settings import ServiceSettings
+from tandem.serving.tls import TlsUnusable
 from tandem.yaml_document import DocumentError
 
 
@@ -54,7 +55,7 @@ def exit_on_bad_settings(service: str) -> Iterator[None]:
             name = variable(cls, ".".join(map(str, problem["loc"])))
             typer.echo(f"{name}: {problem['msg']}; see `tandem serve {service} --settings`", err=True)
         raise typer.Exit(2) from error
-    except (ArtifactUnusable, FusionUnusable, DocumentError) as error:
+    except (ArtifactUnusable, FusionUnusable, DocumentError, TlsUnusable) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     except (LedgerUnusable, StartError) as error:

@@ -12,6 +12,8 @@ from typing import Final
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tandem.serving.clients import Callee, open_channel
+from tandem.serving.tls import Tls
 from tandem.telemetry.logs import LogFormat, LogLevel
 
 RETRY_SECONDS: Final = 0.1
@@ -40,10 +42,16 @@ class System:
     log_level: LogLevel = "warning"
 
 
-async def wait_healthy(target: str, services: tuple[str, ...], seconds: float) -> bool:
-    """Return True once health is SERVING for every one of `services` at `target`, False if it takes too long."""
+async def wait_healthy(
+    target: str, services: tuple[str, ...], seconds: float, tls: Tls | None = None
+) -> bool:
+    """Return True once health is SERVING for every one of `services` at `target`, False if it takes too long.
+
+    Raises:
+        TlsUnusable: the files of TLS are of no use.
+    """
     end = time.monotonic() + seconds
-    async with grpc.aio.insecure_channel(target, options=[("grpc.max_reconnect_backoff_ms", 200)]) as channel:
+    async with open_channel(target, tls, Callee.FOREIGN) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         return all([await _serving(stub, service, end) for service in services])
 

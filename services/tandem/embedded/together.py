@@ -20,7 +20,7 @@ from tandem.orchestrator.documents import Documents, followed_documents
 from tandem.orchestrator.health import tier_check
 from tandem.orchestrator.servicer import SERVICE_NAME
 from tandem.orchestrator.work import Services
-from tandem.serving.clients import open_channel
+from tandem.serving.clients import Callee, open_channel
 from tandem.serving.garbage import ignore_what_exists
 from tandem.serving.run import watch
 from tandem.serving.server import Listen
@@ -45,7 +45,7 @@ async def together(system: System) -> AsyncIterator[str]:
     stores = Stores(system.ledger, system.keys, keep_prompts=system.keep_prompts)
     async with AsyncExitStack() as stack:
         channels = {
-            address: await stack.enter_async_context(open_channel(address))
+            address: await stack.enter_async_context(open_channel(address, callee=Callee.FOREIGN))
             for address in set(system.triton.values())
         }
         tiers = {name: build_inference(catalogue, name, channels[system.triton[name]]) for name in served}

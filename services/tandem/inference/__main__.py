@@ -17,7 +17,7 @@ from tandem.inference.servicer import SERVICE_NAME, InferenceServicer
 from tandem.inference.settings import Settings
 from tandem.inference.triton import TritonEngine
 from tandem.protocols import Inference
-from tandem.serving.clients import open_channel
+from tandem.serving.clients import Callee, open_channel
 from tandem.serving.run import HEALTH_SECONDS, HealthCheck, run
 from tandem.serving.server import Server
 from tandem.telemetry.logs import configure, logger
@@ -60,7 +60,10 @@ def _catalogue(settings: Settings) -> Catalogue:
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     documents = FollowedDocuments([settings.catalogue], lambda: _catalogue(settings), _log)
-    async with open_channel(settings.triton) as triton, refreshing(documents.refresh):
+    async with (
+        open_channel(settings.triton, callee=Callee.FOREIGN) as triton,
+        refreshing(documents.refresh),
+    ):
         core = build(documents.current, settings.tier, triton)
         documents.watch(core.adopt)
         server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import grpc.aio
 
 from tandem.catalogue import load_catalogue
 from tandem.followed_documents import FollowedDocuments
@@ -24,7 +26,7 @@ from tandem.orchestrator.settings import Settings
 from tandem.orchestrator.shared_cache import SharedCache
 from tandem.orchestrator.work import Services
 from tandem.serving.authentication import authentication
-from tandem.serving.clients import GrpcClassifier, GrpcFusion, GrpcInference, open_channel
+from tandem.serving.clients import Callee, GrpcClassifier, GrpcFusion, GrpcInference, open_channel
 from tandem.serving.context import DeadlineRule
 from tandem.serving.keys import Keys
 from tandem.serving.run import run
@@ -102,15 +104,22 @@ async def serve(settings: Settings) -> None:
         settings.cache_url.get_secret_value(),
     )
     async with AsyncExitStack() as stack:
-        targets = {"classifier": settings.classifier, "fusion": settings.fusion}
-        opened = {name: await stack.enter_async_context(open_channel(to)) for name, to in targets.items()}
-        tiers = {
-            name: GrpcInference(await stack.enter_async_context(open_channel(settings.tiers[name])), name)
-            for name in served
-        }
-        services = Services(GrpcClassifier(opened["classifier"]), GrpcFusion(opened["fusion"]), tiers)
+        services = await _services(settings, served, stack)
         server = await stack.enter_async_context(serving(settings.listening(), services, documents, stores))
-        await run(server, tier_check(tiers, SERVICE_NAME))
+        await run(server, tier_check(services.tiers, SERVICE_NAME))
+
+
+async def _services(settings: Settings, tiers: Sequence[str], stack: AsyncExitStack) -> Services:
+    """Return the services that the settings name; `stack` closes the connections."""
+
+    async def opened(target: str, callee: Callee) -> grpc.aio.Channel:
+        return await stack.enter_async_context(open_channel(target, settings.calling(), callee))
+
+    return Services(
+        GrpcClassifier(await opened(settings.classifier, Callee.PURE)),
+        GrpcFusion(await opened(settings.fusion, Callee.PURE)),
+        {name: GrpcInference(await opened(settings.tiers[name], Callee.SERVICE), name) for name in tiers},
+    )
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from tandem.deployment import deploy_folder
 from tandem.orchestrator.shared_cache import open_pool
 from tandem.serving.keys import Keys, parse_keys
 from tandem.serving.settings import ServiceSettings
+from tandem.serving.tls import Tls
 
 
 class Settings(ServiceSettings):
@@ -34,6 +35,13 @@ class Settings(ServiceSettings):
 
     tiers: dict[str, str] = Field(default={"r1": "127.0.0.1:50053", "pro": "127.0.0.1:50054"})
     """Address of the inference service of every tier of the catalogue, as a JSON object."""
+
+    tls_ca: Path | None = None
+    """Authorities, in PEM, one of which must have issued the certificates of classifier, fusion and inference. They are
+    called with TLS then, and shown `tls_certificate`. Absent: they are called in plaintext."""
+
+    tls_server_name: str = ""
+    """Name that those certificates must have. Empty: the host of each address."""
 
     catalogue: Path = Field(default_factory=lambda: deploy_folder() / "catalogue.yaml")
     """The model catalogue; read again when it changes."""
@@ -73,3 +81,13 @@ class Settings(ServiceSettings):
         if url.get_secret_value():
             open_pool(url.get_secret_value())
         return url
+
+    def calling(self) -> Tls | None:
+        """Return how other services are called; None: in plaintext.
+
+        Raises:
+            TlsUnusable: only some of the files of TLS are named.
+        """
+        if self.tls_ca is None:
+            return None
+        return Tls(self.tls_ca, self.tls_certificate, self.tls_key, self.tls_server_name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import json
+from collections.abc import AsyncGenerator, Mapping
+from enum import Enum
 from typing import Any, Final
 
 import grpc.aio
@@ -10,8 +12,10 @@ import grpc.aio
 from tandem.call import Call
 from tandem.errors import DeadlineExceeded
 from tandem.serving.context import write_metadata
-from tandem.serving.server import MAX_MESSAGE_BYTES
+from tandem.serving.lasting_channel import LastingChannel
+from tandem.serving.server import LIVE, MAX_MESSAGE_BYTES
 from tandem.serving.status import from_rpc_error
+from tandem.serving.tls import FollowedTls, Tls, client_credentials
 from tandem.v1 import (
     classifier_pb2,
     classifier_pb2_grpc,
@@ -24,29 +28,83 @@ from tandem.v1 import (
 HOP_SECONDS: Final = 0.002
 """What one hop keeps for itself, so that the callee's typed error arrives before the caller's own deadline."""
 
-_ROUND_ROBIN: Final = '{"loadBalancingConfig":[{"round_robin":{}}]}'
+
+class Callee(Enum):
+    """Who is called decides what gRPC does by itself; all calls are spread over all addresses of the target.
+
+    A service of Tandem is asked for its health, so that one that drains gets no more calls. What it fails at is not
+    tried again here: attempts are repeated by the orchestrator, which has a budget for it and books each of them.
+    """
+
+    SERVICE = "service"
+    """A service of Tandem."""
+    PURE = "pure"
+    """A service of Tandem whose calls change nothing and cost nothing: a failed one is tried again elsewhere."""
+    FOREIGN = "foreign"
+    """A server that has no health to watch: Triton."""
 
 
-def open_channel(target: str) -> grpc.aio.Channel:
-    """Open a channel that connects at once, spreads calls over all addresses of `target` and reconnects quickly."""
-    channel = grpc.aio.insecure_channel(
-        target,
-        options=[
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 2000),
-            # A pod that goes is replaced by one of another address: do not wait half a minute to ask for it.
-            ("grpc.dns_min_time_between_resolutions_ms", 1000),
-            ("grpc.service_config", _ROUND_ROBIN),
-            # Nothing but what is named here: a call costs a tenth less without the rest, such as compression.
-            ("grpc.minimal_stack", 1),
-            ("grpc.enable_deadline_checking", 1),
-            # Its own connections: it must not inherit the failures of another channel to the same address.
-            ("grpc.use_local_subchannel_pool", 1),
-        ],
-    )
+_RETRIES: Final = {
+    "maxAttempts": 2,
+    "initialBackoff": "0.005s",
+    "maxBackoff": "0.005s",
+    "backoffMultiplier": 1,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+_CHECKED: Final = {"healthCheckConfig": {"serviceName": LIVE}}
+_CONFIGS: Final[Mapping[Callee, Mapping[str, Any]]] = {
+    Callee.SERVICE: _CHECKED,
+    Callee.PURE: {
+        **_CHECKED,
+        "methodConfig": [{"name": [{}], "retryPolicy": _RETRIES}],
+        # Each failure takes one of ten tokens, ten good answers give one back; with five left nothing is retried.
+        "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+    },
+    Callee.FOREIGN: {},
+}
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    # A pod that goes is replaced by one of another address: do not wait half a minute to ask for it.
+    ("grpc.dns_min_time_between_resolutions_ms", 1000),
+    # Its own connections: it must not inherit the failures of another channel to the same address.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+# Nothing but what is named here: a call costs a tenth less without the rest, such as compression and retries.
+_LEAN: Final = (("grpc.minimal_stack", 1), ("grpc.enable_deadline_checking", 1))
+
+
+def open_channel(target: str, tls: Tls | None = None, callee: Callee = Callee.SERVICE) -> LastingChannel:
+    """Open a channel that connects at once, spreads calls over all addresses of `target` and reconnects quickly.
+
+    Args:
+        target: the address, as gRPC names targets.
+        tls: how to speak TLS; None: in plaintext.
+        callee: what answers there.
+
+    Raises:
+        TlsUnusable: the files of TLS are of no use.
+    """
+    config = {"loadBalancingConfig": [{"round_robin": {}}], **_CONFIGS[callee]}
+    options: list[tuple[str, Any]] = [*_OPTIONS, ("grpc.service_config", json.dumps(config))]
+    if callee is not Callee.PURE:
+        options += _LEAN
+    if tls is None:
+        return LastingChannel(lambda: _connecting(grpc.aio.insecure_channel(target, options)), lambda: False)
+    if tls.server_name:
+        options.append(("grpc.ssl_target_name_override", tls.server_name))
+    followed = FollowedTls(tls)
+
+    def open_secure() -> grpc.aio.Channel:
+        return _connecting(grpc.aio.secure_channel(target, client_credentials(followed.material), options))
+
+    return LastingChannel(open_secure, lambda: followed.renewed() is not None)
+
+
+def _connecting(channel: grpc.aio.Channel) -> grpc.aio.Channel:
     channel.get_state(try_to_connect=True)
     return channel
 

@@ -21,7 +21,7 @@ class Health(health_pb2_grpc.HealthServicer):
 
     def __init__(self) -> None:
         self._serving: dict[str, bool] = {}
-        self._stopping = False
+        self._stopping = self._over = False
         self._changed = asyncio.Event()
 
     def set(self, serving: Mapping[str, bool]) -> None:
@@ -34,6 +34,11 @@ class Health(health_pb2_grpc.HealthServicer):
         """Say of everything, for good, that it does not serve."""
         self._stopping = True
         self._serving = dict.fromkeys(self._serving, False)
+        self._tell()
+
+    def end(self) -> None:
+        """Let all watchers go; the server is about to be gone."""
+        self._over = True
         self._tell()
 
     async def Check(  # noqa: N802 - named by the contract
@@ -49,7 +54,7 @@ class Health(health_pb2_grpc.HealthServicer):
     ) -> AsyncGenerator[Response, None]:
         """Tell the health of one service now and whenever it changes."""
         told: int | None = None
-        while True:
+        while not self._over:
             changed = self._changed
             status = self._status(request.service)
             if status != told:

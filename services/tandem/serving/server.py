@@ -18,6 +18,7 @@ from tandem.serving.authentication import Authenticator
 from tandem.serving.context import DeadlineRule
 from tandem.serving.edge import Edge
 from tandem.serving.health import Health
+from tandem.serving.tls import Tls, server_credentials
 from tandem.serving.validation import prepare
 from tandem.telemetry.logs import logger
 
@@ -36,10 +37,11 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Where a server listens and how long it may drain."""
+    """Where a server listens, how long it may drain, and what it shows to clients: None: plaintext."""
 
     address: str
     drain_seconds: float
+    tls: Tls | None = None
 
 
 class Server:
@@ -82,6 +84,7 @@ class Server:
 
         Raises:
             StartError: the address is taken or not valid.
+            TlsUnusable: the files of TLS are of no use.
         """
         for service in self._services:
             prepare(service)
@@ -91,13 +94,25 @@ class Server:
         reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], self.grpc)
         self.set_health({"": False, **dict.fromkeys(self._services, False), LIVE: True})
         try:
-            self.port = self.grpc.add_insecure_port(self._listen.address)
+            self.port = self._add_port()
         except RuntimeError as error:
             raise StartError(
                 f"cannot listen on {self._listen.address}: {error}; choose another address"
             ) from error
         await self.grpc.start()
-        _log.info("listening", address=self._listen.address, port=self.port, services=list(self._services))
+        _log.info(
+            "listening",
+            address=self._listen.address,
+            port=self.port,
+            tls=self._listen.tls is not None,
+            services=list(self._services),
+        )
+
+    def _add_port(self) -> int:
+        tls, address = self._listen.tls, self._listen.address
+        if tls is None:
+            return self.grpc.add_insecure_port(address)
+        return self.grpc.add_secure_port(address, server_credentials(tls))
 
     def set_deadline(self, deadline: DeadlineRule) -> None:
         """Set how long a request may take that comes from now on."""
@@ -116,7 +131,8 @@ class Server:
             async with asyncio.timeout(self._listen.drain_seconds):
                 await self._edge.wait_idle()
         left = self._edge.in_flight
-        # A short grace lets the last responses leave; watchers of health would use up a long one.
+        self._health.end()
+        # A short grace lets the last responses leave.
         await self.grpc.stop(0.2)
         _log.info("stopped", cut_off=left)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tandem.serving.context import DeadlineRule
 from tandem.serving.server import Listen
+from tandem.serving.tls import Tls
 from tandem.telemetry.logs import LogFormat, LogLevel
 
 
@@ -27,9 +30,23 @@ class ServiceSettings(BaseSettings):
     log_level: LogLevel = "info"
     """Least severe level that is logged."""
 
+    tls_certificate: Path | None = None
+    """Certificate of the service, a chain in PEM. Files of TLS are read again when they change. Absent: plaintext."""
+
+    tls_key: Path | None = None
+    """Key of `tls_certificate`, in PEM and without a password."""
+
+    tls_client_ca: Path | None = None
+    """Authorities, in PEM, one of which must have issued a client's certificate (mTLS). Absent: none is asked for."""
+
     def listening(self) -> Listen:
-        """Return where the server listens."""
-        return Listen(self.listen, self.drain_seconds)
+        """Return where and how the server listens.
+
+        Raises:
+            TlsUnusable: only some of the files of TLS are named.
+        """
+        tls = Tls(self.tls_client_ca, self.tls_certificate, self.tls_key)
+        return Listen(self.listen, self.drain_seconds, tls if tls.named() else None)
 
 
 class CalleeSettings(ServiceSettings):
