@@ -24,7 +24,7 @@ import grpc.aio
 from tandem.batch_items import Waiting
 from tandem.clock import now
 from tandem.errors import BackendUnavailable, Draining, InternalError, InvalidRequest
-from tandem.serving.clients import open_channel
+from tandem.serving.clients import Callee, open_channel
 from tandem.serving.context import AUTHORIZATION, REQUEST_ID, TENANT
 from tandem.serving.status import from_rpc_error
 from tandem.serving.tls import Tls
@@ -114,7 +114,7 @@ class Client:
         tls: Tls | None = None,
     ) -> None:
         self._authorization = None if api_key is None else _bearer(api_key)
-        self._channel = open_channel(target, tls)
+        self._channel = open_channel(target, tls, Callee.FRONT)
         self._stub = orchestrator_pb2_grpc.OrchestratorServiceStub(self._channel)
         self._tenant = tenant
 

@@ -27,14 +27,17 @@ def resolver_configuration(namespace: str) -> str:
 
 
 @asynccontextmanager
-async def serving_names(namespace: str, lookup: Lookup) -> AsyncIterator[None]:
-    """Answer queries while the context is open."""
+async def serving_names(
+    namespace: str, lookup: Lookup, local_address: tuple[str, int] = (ADDRESS, 53)
+) -> AsyncIterator[str]:
+    """Answer queries while the context is open; give the address."""
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(
-        lambda: _Protocol(f".{namespace}.{ZONE}", lookup), local_addr=(ADDRESS, 53)
+        lambda: _Protocol(f".{namespace}.{ZONE}", lookup), local_addr=local_address
     )
+    host, port = transport.get_extra_info("sockname")
     try:
-        yield
+        yield f"{host}:{port}"
     finally:
         transport.close()
 

@@ -36,8 +36,10 @@ class Callee(Enum):
     tried again here: attempts are repeated by the orchestrator, which has a budget for it and books each of them.
     """
 
+    FRONT = "front"
+    """An orchestrator, perhaps behind a proxy: a call that was never sent is sent again on another connection."""
     SERVICE = "service"
-    """A service of Tandem."""
+    """A service of Tandem behind the orchestrator."""
     PURE = "pure"
     """A service of Tandem whose calls change nothing and cost nothing: a failed one is tried again elsewhere."""
     FOREIGN = "foreign"
@@ -53,6 +55,7 @@ _RETRIES: Final = {
 }
 _CHECKED: Final = {"healthCheckConfig": {"serviceName": LIVE}}
 _CONFIGS: Final[Mapping[Callee, Mapping[str, Any]]] = {
+    Callee.FRONT: _CHECKED,
     Callee.SERVICE: _CHECKED,
     Callee.PURE: {
         **_CHECKED,
@@ -90,7 +93,7 @@ def open_channel(target: str, tls: Tls | None = None, callee: Callee = Callee.SE
     """
     config = {"loadBalancingConfig": [{"round_robin": {}}], **_CONFIGS[callee]}
     options: list[tuple[str, Any]] = [*_OPTIONS, ("grpc.service_config", json.dumps(config))]
-    if callee is not Callee.PURE:
+    if callee in {Callee.SERVICE, Callee.FOREIGN}:
         options += _LEAN
     if tls is None:
         return LastingChannel(lambda: _connecting(grpc.aio.insecure_channel(target, options)), lambda: False)
