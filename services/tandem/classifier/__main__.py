@@ -8,6 +8,8 @@ from tandem.classifier.classify import ClassifierCore
 from tandem.classifier.current import current_artifact
 from tandem.classifier.servicer import SERVICE_NAME, ClassifierServicer
 from tandem.classifier.settings import Settings
+from tandem.serving.exposition import exposed
+from tandem.serving.rpc_metrics import RpcMetrics
 from tandem.serving.run import always_healthy, run
 from tandem.serving.server import Server
 from tandem.telemetry.logs import configure
@@ -20,8 +22,10 @@ async def serve(settings: Settings) -> None:
     Raises:
         ArtifactUnusable: the file does not hold an artifact.
     """
-    async with current_artifact(settings.artifact) as current:
+    async with current_artifact(settings.artifact) as current, exposed(settings.metrics_listen) as metrics:
         server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
+        if metrics:
+            metrics.add(RpcMetrics(server))
         classifier_pb2_grpc.add_ClassifierServiceServicer_to_server(
             ClassifierServicer(ClassifierCore(current)), server.grpc
         )

@@ -132,6 +132,14 @@ def up(
             "--keep-prompts", help="Keep the text of conversations in the ledger, to learn from them."
         ),
     ] = False,
+    metrics: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Address of the metrics for Prometheus, at /metrics; of the orchestrator's with --separate.",
+            show_default="none",
+        ),
+    ] = "",
     log_format: Annotated[LogFormatName, typer.Option(help="Form of the logs.")] = LogFormatName.console,
     log_level: Annotated[
         LogLevelName, typer.Option(help="Least severe level that is logged.")
@@ -151,6 +159,7 @@ def up(
         triton_url or [],
         ledger,
         keep_prompts,
+        metrics,
         log_format.value,
         log_level.value,
     )

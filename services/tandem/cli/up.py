@@ -43,6 +43,7 @@ class Options:
     triton_url: list[str]
     ledger: str | None
     keep_prompts: bool
+    metrics: str
     log_format: LogFormat
     log_level: LogLevel
 
@@ -62,6 +63,7 @@ class Options:
             ledger=self.ledger_url(),
             keep_prompts=self.keep_prompts,
             keys=self.keys,
+            metrics=self.metrics,
             log_format=self.log_format,
             log_level=self.log_level,
         )

@@ -84,6 +84,7 @@ def lay_out(system: System, tiers: Sequence[str]) -> tuple[str, list[Service]]:
         "policy": str(system.policy),
         "ledger": system.ledger,
         "ledger_prompts": str(system.keep_prompts),
+        "metrics_listen": system.metrics,
     }
     if system.keys:
         extra["keys"] = str(system.keys)

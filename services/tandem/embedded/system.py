@@ -27,7 +27,8 @@ class System:
     `triton` is the gRPC address of each tier's Triton, by the tier's name; tiers may share one. `listen` is where the
     orchestrator listens, port 0 for a free one; `ledger` is a SQLAlchemy URL, empty for none, and
     `keep_prompts` says whether it keeps conversations too; `keys` are the hashes of the API keys, without which nobody
-    needs one.
+    needs one; `metrics` is where Prometheus finds the metrics of all services that run in one process, or those of the
+    orchestrator where each runs in its own, empty for nowhere.
     """
 
     triton: Mapping[str, str]
@@ -37,6 +38,7 @@ class System:
     ledger: str = ""
     keep_prompts: bool = False
     keys: Path | None = None
+    metrics: str = ""
     drain_seconds: float = 30.0
     log_format: LogFormat = "console"
     log_level: LogLevel = "warning"

@@ -21,6 +21,7 @@ from tandem.orchestrator.health import tier_check
 from tandem.orchestrator.servicer import SERVICE_NAME
 from tandem.orchestrator.work import Services
 from tandem.serving.clients import Callee, open_channel
+from tandem.serving.exposition import exposed
 from tandem.serving.garbage import ignore_what_exists
 from tandem.serving.run import watch
 from tandem.serving.server import Listen
@@ -42,8 +43,9 @@ async def together(system: System) -> AsyncIterator[str]:
     served = list(load_catalogue(system.catalogue).tiers)
     documents = followed_documents(system.catalogue, system.policy, served, _log)
     catalogue = documents.current.catalogue
-    stores = Stores(system.ledger, system.keys, keep_prompts=system.keep_prompts)
     async with AsyncExitStack() as stack:
+        metrics = await stack.enter_async_context(exposed(system.metrics))
+        stores = Stores(system.ledger, system.keys, keep_prompts=system.keep_prompts, metrics=metrics)
         channels = {
             address: await stack.enter_async_context(open_channel(address, callee=Callee.FOREIGN))
             for address in set(system.triton.values())

@@ -8,6 +8,8 @@ from tandem.fusion.current import current_weighing
 from tandem.fusion.fuse import FusionCore
 from tandem.fusion.servicer import SERVICE_NAME, FusionServicer
 from tandem.fusion.settings import Settings
+from tandem.serving.exposition import exposed
+from tandem.serving.rpc_metrics import RpcMetrics
 from tandem.serving.run import always_healthy, run
 from tandem.serving.server import Server
 from tandem.telemetry.logs import configure
@@ -20,8 +22,10 @@ async def serve(settings: Settings) -> None:
     Raises:
         ArtifactUnusable: the file does not hold an artifact.
     """
-    async with current_weighing(settings.artifact) as weighing:
+    async with current_weighing(settings.artifact) as weighing, exposed(settings.metrics_listen) as metrics:
         server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
+        if metrics:
+            metrics.add(RpcMetrics(server))
         fusion_pb2_grpc.add_FusionServiceServicer_to_server(
             FusionServicer(FusionCore(settings.reliability, weighing)), server.grpc
         )

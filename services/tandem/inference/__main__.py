@@ -18,6 +18,8 @@ from tandem.inference.settings import Settings
 from tandem.inference.triton import TritonEngine
 from tandem.protocols import Inference
 from tandem.serving.clients import Callee, open_channel
+from tandem.serving.exposition import exposed
+from tandem.serving.rpc_metrics import RpcMetrics
 from tandem.serving.run import HEALTH_SECONDS, HealthCheck, run
 from tandem.serving.server import Server
 from tandem.telemetry.logs import configure, logger
@@ -63,10 +65,13 @@ async def serve(settings: Settings) -> None:
     async with (
         open_channel(settings.triton, callee=Callee.FOREIGN) as triton,
         refreshing(documents.refresh),
+        exposed(settings.metrics_listen) as metrics,
     ):
         core = build(documents.current, settings.tier, triton)
         documents.watch(core.adopt)
         server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
+        if metrics:
+            metrics.add(RpcMetrics(server))
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(core), server.grpc)
         await run(server, readiness_check(core))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tandem.v1 import types_pb2
 
@@ -39,6 +39,27 @@ class Ledger(Protocol):
 
     async def close(self) -> None:
         """Write what has been taken; call it after the last `write`."""
+
+
+@runtime_checkable
+class Lagging(Protocol):
+    """A ledger that writes behind the requests, and tells how it gets on; all counts are since the start."""
+
+    @property
+    def lag(self) -> int:
+        """Entries that are not yet in the database."""
+
+    @property
+    def written(self) -> int:
+        """Entries that are."""
+
+    @property
+    def dropped(self) -> int:
+        """Entries that never will be."""
+
+    @property
+    def errors(self) -> int:
+        """Tries to write that the database refused."""
 
 
 class NoLedger:

@@ -52,6 +52,10 @@ class LedgerWriter:
         self._complain_at = 0.0
         self._refused = 0  # counted by the threads that write
         self._lost = 0  # counted by the writer's thread
+        self.written = 0
+        """Entries that are in the database since the start."""
+        self.errors = 0
+        """Tries to write that the database refused since the start."""
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
 
@@ -129,9 +133,11 @@ class LedgerWriter:
             return
         for _ in batch:
             self._waiting.popleft()
+        self.written += len(batch)
         self._succeed()
 
     def _fail(self, error: Exception) -> None:
+        self.errors += 1
         self._store.close()
         self._pause = min(2 * self._pause or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         self._retry_at = time.monotonic() + self._pause

@@ -20,7 +20,9 @@ from tandem.orchestrator.bookkeeping import Bookkeeper
 from tandem.orchestrator.budgets import Budgets
 from tandem.orchestrator.documents import Documents, followed_documents
 from tandem.orchestrator.health import tier_check
+from tandem.orchestrator.live_metrics import LiveMetrics
 from tandem.orchestrator.policy import Policy
+from tandem.orchestrator.request_metrics import RequestMetrics
 from tandem.orchestrator.servicer import SERVICE_NAME, OrchestratorServicer
 from tandem.orchestrator.settings import Settings
 from tandem.orchestrator.shared_cache import SharedCache
@@ -28,7 +30,9 @@ from tandem.orchestrator.work import Services
 from tandem.serving.authentication import authentication
 from tandem.serving.clients import Callee, GrpcClassifier, GrpcFusion, GrpcInference, open_channel
 from tandem.serving.context import DeadlineRule
+from tandem.serving.exposition import Metrics, exposed
 from tandem.serving.keys import Keys
+from tandem.serving.rpc_metrics import RpcMetrics
 from tandem.serving.run import run
 from tandem.serving.server import Listen, Server
 from tandem.telemetry.logs import configure, logger
@@ -51,6 +55,8 @@ class Stores:
     """Whether the ledger gets conversations too."""
     cache_url: str = ""
     """Valkey or Redis that replicas share answers in; empty: there is none."""
+    metrics: Metrics | None = None
+    """What Prometheus is told; None: nothing."""
 
 
 @asynccontextmanager
@@ -80,6 +86,10 @@ async def serving(
 
         documents.watch(adopt)
         await stack.enter_async_context(refreshing(documents.refresh))
+        if stores.metrics:
+            requests = RequestMetrics(policy.budgets.tenants)
+            bookkeeper.watch(requests)
+            stores.metrics.add(requests, LiveMetrics(orchestrator, ledger, documents), RpcMetrics(server))
         servicer = OrchestratorServicer(orchestrator)
         orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server.grpc)
         try:
@@ -96,15 +106,16 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     served = [name for name in load_catalogue(settings.catalogue).tiers if name in settings.tiers]
     documents = followed_documents(settings.catalogue, settings.policy, served, _log)
-    stores = Stores(
-        settings.ledger,
-        settings.keys,
-        settings.environment_keys(),
-        settings.ledger_prompts,
-        settings.cache_url.get_secret_value(),
-    )
     async with AsyncExitStack() as stack:
         services = await _services(settings, served, stack)
+        stores = Stores(
+            settings.ledger,
+            settings.keys,
+            settings.environment_keys(),
+            settings.ledger_prompts,
+            settings.cache_url.get_secret_value(),
+            await stack.enter_async_context(exposed(settings.metrics_listen)),
+        )
         server = await stack.enter_async_context(serving(settings.listening(), services, documents, stores))
         await run(server, tier_check(services.tiers, SERVICE_NAME))
 

@@ -39,7 +39,8 @@ class Breaker:
         self._pause_ms = policy.pause_ms
         self._open_until = 0.0
         self._closed_at = float("-inf")
-        self._openings = 0
+        self.openings = 0
+        """How often it has opened since the start."""
         self._probes = 0
         self.cause: types_pb2.AttemptOutcome.ValueType = types_pb2.ATTEMPT_OUTCOME_UNSPECIFIED
         """How the model failed last."""
@@ -69,7 +70,7 @@ class Breaker:
         """Note that an attempt starts; return the ticket to be given back when it ends."""
         if self.state == HALF_OPEN:
             self._probes += 1
-        return self._openings
+        return self.openings
 
     def succeeded(self, ticket: int) -> None:
         """Note that an attempt got an answer."""
@@ -100,7 +101,7 @@ class Breaker:
 
     def _counts(self, ticket: int) -> bool:
         """Whether an attempt that ends says something about now: one from before it opened does not."""
-        if ticket != self._openings:
+        if ticket != self.openings:
             return False
         if self._state == HALF_OPEN:
             self._probes -= 1
@@ -119,7 +120,7 @@ class Breaker:
         longer_ms = min(2 * self._pause_ms, self._policy.longest_pause_ms)
         self._pause_ms = longer_ms if again else self._policy.pause_ms
         self._state = OPEN
-        self._openings += 1
+        self.openings += 1
         self._open_until = now() + self._pause_ms / 1000.0
 
     def _close(self) -> None:

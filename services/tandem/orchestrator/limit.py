@@ -19,7 +19,8 @@ class ConcurrencyLimit:
     """
 
     def __init__(self, most: int, window_seconds: float) -> None:
-        self._most = most
+        self.most = most
+        """Attempts at a time to begin with, and never more."""
         self._window = window_seconds
         self._clean_since = float("-inf")
         self._halved_at = float("-inf")
@@ -28,12 +29,12 @@ class ConcurrencyLimit:
 
     def adopt(self, most: int, window_seconds: float) -> None:
         """Go on with other numbers: trouble that there is stays trouble."""
-        self.value = most if self.value == self._most else min(self.value, most)
-        self._most, self._window = most, window_seconds
+        self.value = most if self.value == self.most else min(self.value, most)
+        self.most, self._window = most, window_seconds
 
     def answered(self) -> None:
         """Note an answer: time alone, in which nothing was tried, shows nothing."""
-        if self.value < self._most and now() - self._clean_since >= self._window:
+        if self.value < self.most and now() - self._clean_since >= self._window:
             self.value += 1
             self._clean_since = now()
 

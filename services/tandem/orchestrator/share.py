@@ -123,6 +123,11 @@ class ShareController:
         self._place()
 
     @property
+    def shift(self) -> float:
+        """What is added to the configured threshold now."""
+        return self._shift
+
+    @property
     def measured_requests(self) -> int:
         """Requests that `measured` is taken over."""
         return min(self.counted, MEASURED_REQUESTS)

@@ -57,6 +57,11 @@ class Steering:
         share = self._spending.share if self._spending else target.share
         self._controller.adopt(share or 0.0, routing.threshold)
 
+    @property
+    def shift(self) -> float:
+        """What is added to every configured threshold now."""
+        return self._controller.shift
+
     def choose(self, probability: float, threshold: float, request_id: str) -> Choice:
         """Return the choice for a probability that the cheap tier suffices, where so much is configured."""
         return self._controller.choose(probability - threshold, request_id)

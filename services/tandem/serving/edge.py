@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import grpc
 import grpc.aio
@@ -35,6 +35,13 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _log = logger("edge")
 
 
+class RpcObserver(Protocol):
+    """Wants to know of calls that end: it never waits and never raises."""
+
+    def ended(self, method: str, call: Call, error: TandemError | None) -> None:
+        """See a call at its end; None: it was answered."""
+
+
 class Edge(grpc.aio.ServerInterceptor):
     """Wraps every RPC of Tandem's own services; health, reflection and channelz pass untouched.
 
@@ -47,11 +54,16 @@ class Edge(grpc.aio.ServerInterceptor):
         self.deadline = deadline
         """How long a request may take that comes now; may be replaced at any time."""
         self._authenticator = authenticator
+        self._observers: list[RpcObserver] = []
         self._wrapped: dict[str, Handler] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self.in_flight = 0
         self.draining = False
+
+    def watch(self, observer: RpcObserver) -> None:
+        """Tell `observer` too of the calls that end."""
+        self._observers.append(observer)
 
     async def wait_idle(self) -> None:
         """Return when no RPC is in flight."""
@@ -126,14 +138,14 @@ class Edge(grpc.aio.ServerInterceptor):
         except TimeoutError:
             failure = DeadlineExceeded("the deadline passed before there was an answer; grant more time")
         except (asyncio.CancelledError, GeneratorExit):
-            _access(method, call, Cancelled("the client went away"))
+            self._ended(method, call, Cancelled("the client went away"))
             raise
         except Exception:  # noqa: BLE001 - what it is stays in the log, the client learns that it is a defect
             _log.exception("defect", method=method, request_id=call.request_id)
             failure = InternalError("an unexpected error; the service's log has it under this request_id")
         finally:
             self._left()
-        _access(method, call, failure)
+        self._ended(method, call, failure)
         if failure is not None:
             await abort(context, failure, call.request_id)
 
@@ -145,6 +157,12 @@ class Edge(grpc.aio.ServerInterceptor):
             raise _unreadable()
         if isinstance(request, Message):
             validate(request)
+
+    def _ended(self, method: str, call: Call, error: TandemError | None) -> None:
+        """Tell everybody who wants to know."""
+        _access(method, call, error)
+        for observer in self._observers:
+            observer.ended(method, call, error)
 
     def _entered(self) -> None:
         self.in_flight += 1

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 from tandem.serving.authentication import Authenticator
 from tandem.serving.context import DeadlineRule
-from tandem.serving.edge import Edge
+from tandem.serving.edge import Edge, RpcObserver
 from tandem.serving.health import Health
 from tandem.serving.tls import Tls, server_credentials
 from tandem.serving.validation import prepare
@@ -117,6 +117,15 @@ class Server:
     def set_deadline(self, deadline: DeadlineRule) -> None:
         """Set how long a request may take that comes from now on."""
         self._edge.deadline = deadline
+
+    def watch(self, observer: RpcObserver) -> None:
+        """Tell `observer` of the calls that end."""
+        self._edge.watch(observer)
+
+    @property
+    def in_flight(self) -> int:
+        """Calls under way."""
+        return self._edge.in_flight
 
     def set_health(self, serving: Mapping[str, bool]) -> None:
         """Set the health of the named services; the empty name is the server as a whole."""

@@ -21,6 +21,9 @@ class ServiceSettings(BaseSettings):
     listen: str
     """Address to listen on, `HOST:PORT`. Port 0 takes a free one and logs it."""
 
+    metrics_listen: str = ""
+    """Address of the metrics for Prometheus, `HOST:PORT`, at the path `/metrics`. Empty: there are none."""
+
     drain_seconds: float = Field(default=30.0, ge=0)
     """Longest time that running calls get to finish after SIGTERM."""
 

@@ -1,0 +1,235 @@
+"""Counts and measures requests at their end, from what is on record of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from prometheus_client.core import Metric as Family
+from prometheus_client.registry import Collector
+
+from tandem.orchestrator.ended import Ended
+from tandem.telemetry import metric_names as names
+from tandem.telemetry.measures import NONE, Bounded, Facts, Words, gauge, sampled_trace, words
+from tandem.telemetry.recent import RecentShare
+from tandem.v1 import types_pb2
+
+MOST_TENANTS: Final = 200
+"""Tenants that are told apart."""
+REFUSED: Final = frozenset(
+    (
+        "INVALID_REQUEST",
+        "UNKNOWN_TIER",
+        "UNKNOWN_VARIANT",
+        "MODALITY_UNSUPPORTED",
+        "STRATEGY_UNSUPPORTED",
+        "PROMPT_TOO_LONG",
+        "UNKNOWN_API_KEY",
+        "TIER_NOT_ENTITLED",
+        "DEADLINE_TOO_SHORT",
+        "BUDGET_EXHAUSTED",
+    )
+)
+"""Reasons that are the client's, not a failure of the service."""
+NANO: Final = 10**9
+GEN_AI: Final = ("chat", "triton")
+"""Operation and provider by the GenAI conventions: every attempt is a chat with a model on Triton."""
+CANCELLED: Final = "CANCELLED"
+ANSWERED: Final = types_pb2.ATTEMPT_OUTCOME_ANSWERED
+
+_SPELLED: Final[Mapping[str, Words]] = {
+    "strategy": words(types_pb2.Strategy, "STRATEGY_"),
+    "purpose": words(types_pb2.AttemptPurpose, "ATTEMPT_PURPOSE_"),
+    "cache": words(types_pb2.CacheOutcome, "CACHE_OUTCOME_"),
+    "reason": words(types_pb2.DegradationReason, "DEGRADATION_REASON_"),
+}
+_OF_ATTEMPT: Final = {**_SPELLED, "outcome": words(types_pb2.AttemptOutcome, "ATTEMPT_OUTCOME_")}
+
+
+def outcome(ended: Ended, left_ms: float) -> str:
+    """Return in a word how a request ended."""
+    if not ended.reason:
+        if left_ms < 0.0:
+            return "late"
+        return "degraded" if ended.answer.degradations else "answered"
+    if ended.reason == CANCELLED:
+        return "cancelled"
+    return "refused" if ended.reason in REFUSED else "failed"
+
+
+class RequestMetrics(Collector):
+    """Everything that can be counted when a request ends; satisfies `Observer`.
+
+    Requests and attempts are counted when they end, tokens and money when they are booked: so the sums are those of
+    the ledger.
+
+    Args:
+        tenants: who is told apart in any case.
+    """
+
+    def __init__(self, tenants: Iterable[str] = ()) -> None:
+        self._tenants = Bounded(MOST_TENANTS, tenants)
+        labels = ("method", "tier", "variant", "strategy", "outcome", "cache")
+        self._requests = Facts(labels, names.SECONDS, _SPELLED)
+        self._of_tenant = Facts(("tenant", "outcome"))
+        self._first_token = Facts(("tier", "strategy"), names.FIRST_TOKEN_SECONDS, _SPELLED)
+        self._time_left = Facts(("tier", "strategy"), names.LEFT_SECONDS, _SPELLED)
+        self._errors = Facts(("reason",))
+        self._degradations = Facts(("reason", "from_tier", "to_tier"), spelled=_SPELLED)
+        self._missed, self._degraded = RecentShare(), RecentShare()
+        self._rules, self._gates = Facts(("rule",)), Facts(("verdict",))
+        self._gate = Facts(buckets=names.RATIOS)
+        self._complexity = Facts(buckets=names.COMPLEXITY.buckets)
+        self._r1_suffices = Facts(buckets=names.RATIOS)
+        self._attempts = AttemptMetrics(self._tenants)
+
+    def ended(self, ended: Ended) -> None:
+        """See a request at its end."""
+        answer, call = ended.answer, ended.call
+        plan, target = answer.plan, answer.answered_by
+        planned = bool(plan.attempts)
+        tier = target.tier
+        if not tier and planned:
+            target = plan.attempts[0].target
+            tier = target.tier
+        duration_ms, strategy = answer.duration_ms, plan.strategy
+        left_ms = (call.deadline - call.started) * 1000.0 - duration_ms
+        how = outcome(ended, left_ms)
+        trace = sampled_trace(call.traceparent)
+        place = (tier or NONE, strategy)
+        key = (ended.method, tier or NONE, target.variant or NONE, strategy, how, answer.cache)
+        self._requests.note(key, duration_ms / 1000.0, trace)
+        self._of_tenant.note((self._tenants.of(call.tenant), how))
+        if ended.reason:
+            self._errors.note((ended.reason.lower(),), trace_id=trace)
+        else:
+            self._time_left.note(place, max(0.0, left_ms) / 1000.0, trace)
+            self._degraded.add(place[0], how == "degraded")
+        if answer.HasField("ttft_ms"):
+            self._first_token.note(place, answer.ttft_ms / 1000.0, trace)
+        if how not in ("cancelled", "refused"):
+            self._missed.add(place[0], how in ("late", "failed"))
+        for each in answer.degradations:
+            tiers = (each.from_target.tier or NONE, each.to_target.tier or NONE)
+            self._degradations.note((each.reason, *tiers), trace_id=trace)
+        if planned:
+            self._see_plan(answer)
+            self._attempts.ended(answer, trace)
+
+    def settled(self, ended: Ended) -> None:
+        """See its tokens when they are counted."""
+        self._attempts.settled(ended)
+
+    def _see_plan(self, answer: types_pb2.Answer) -> None:
+        """Take into account what only a request has that was planned."""
+        if answer.plan.rule:
+            self._rules.note((answer.plan.rule,))
+        if answer.HasField("gate"):
+            self._gate.note((), answer.gate.probability)
+            self._gates.note(("escalated" if answer.gate.escalated else "kept",))
+        if answer.HasField("signals"):
+            signals = answer.signals
+            self._complexity.note((), signals.complexity.value)
+            self._r1_suffices.note((), signals.r1_suffices.value)
+
+    def collect(self) -> Iterator[Family]:
+        """Tell all of it."""
+        yield self._requests.counts(names.REQUESTS)
+        yield self._requests.counts(names.CACHE, lambda values: (values[-1],))
+        yield self._requests.distribution(names.REQUEST_SECONDS)
+        yield self._of_tenant.counts(names.TENANT_REQUESTS)
+        yield self._first_token.distribution(names.FIRST_TOKEN)
+        yield self._time_left.distribution(names.TIME_LEFT)
+        yield self._errors.counts(names.REQUEST_ERRORS)
+        yield self._degradations.counts(names.DEGRADATIONS)
+        yield gauge(names.DEADLINE_MISSES, self._missed.shares())
+        yield gauge(names.DEGRADED, self._degraded.shares())
+        yield self._rules.counts(names.RULES)
+        yield self._gates.counts(names.GATES)
+        yield self._gate.distribution(names.GATE)
+        yield self._complexity.distribution(names.COMPLEXITY)
+        yield self._r1_suffices.distribution(names.R1_SUFFICES)
+        yield from self._attempts.collect()
+
+
+class AttemptMetrics(Collector):
+    """What can be counted of the attempts of a request."""
+
+    def __init__(self, tenants: Bounded) -> None:
+        self._tenants = tenants
+        model = ("tier", "variant", "model")
+        self._attempts = Facts((*model, "purpose", "outcome"), names.OPERATION_SECONDS, _OF_ATTEMPT)
+        self._queue = Facts(model, names.SECONDS)
+        self._first_token = Facts(model, names.FIRST_TOKEN_SECONDS)
+        self._per_token = Facts(model, names.PER_TOKEN_SECONDS)
+        self._seams = Facts(("from_tier", "to_tier", "reason"), spelled=_SPELLED)
+        self._tokens = Facts((*model, "purpose", "direction"), names.TOKENS, _SPELLED)
+        self._cost = Facts((*model, "purpose", "by_engine"), spelled=_SPELLED)
+        self._tenant_tokens = Facts(("tenant", "direction"))
+        self._tenant_cost = Facts(("tenant",))
+
+    def ended(self, answer: types_pb2.Answer, trace: str) -> None:
+        """See the attempts of a request at its end."""
+        for attempt in answer.attempts:
+            target, how, duration_ms = attempt.target, attempt.outcome, attempt.duration_ms
+            tier, variant, name = model = (target.tier, target.variant, attempt.model)
+            self._attempts.note((tier, variant, name, attempt.purpose, how), duration_ms / 1000.0, trace)
+            self._queue.note(model, attempt.queued_ms / 1000.0)
+            if attempt.HasField("seam_byte_offset"):
+                self._see_seam(answer, attempt, trace)
+            if attempt.HasField("ttft_ms"):
+                ttft_ms, tokens = attempt.ttft_ms, attempt.usage.output_tokens
+                self._first_token.note(model, ttft_ms / 1000.0, trace)
+                if how == ANSWERED and tokens > 1:
+                    self._per_token.note(model, (duration_ms - ttft_ms) / 1000.0 / (tokens - 1))
+
+    def _see_seam(self, answer: types_pb2.Answer, attempt: types_pb2.Attempt, trace: str) -> None:
+        """Count a takeover, by the degradation that led to it."""
+        tier = attempt.target.tier
+        cause = next((each for each in answer.degradations if each.to_target == attempt.target), None)
+        from_tier = cause.from_target.tier if cause else NONE
+        self._seams.note((from_tier, tier, cause.reason if cause else 0), trace_id=trace)
+
+    def settled(self, ended: Ended) -> None:
+        """See the tokens of its attempts when they are counted."""
+        answer = ended.answer
+        attempts = answer.attempts
+        if not attempts:
+            return
+        for attempt in attempts:
+            target, purpose, usage = attempt.target, attempt.purpose, attempt.usage
+            tier, variant, model = target.tier, target.variant, attempt.model
+            key = (tier, variant, model, purpose, "true" if attempt.usage_settled else "false")
+            self._cost.note(key, attempt.cost_nano_usd)
+            self._tokens.note((tier, variant, model, purpose, "input"), usage.input_tokens)
+            self._tokens.note((tier, variant, model, purpose, "output"), usage.output_tokens)
+        tenant, used = self._tenants.of(ended.call.tenant), answer.usage
+        self._tenant_cost.note((tenant,), answer.cost_nano_usd)
+        self._tenant_tokens.note((tenant, "input"), used.input_tokens)
+        self._tenant_tokens.note((tenant, "output"), used.output_tokens)
+
+    def collect(self) -> Iterator[Family]:
+        """Tell all of it."""
+        yield self._attempts.counts(names.ATTEMPTS)
+        yield self._attempts.distribution(names.ATTEMPT_SECONDS)
+        yield self._attempts.distribution(names.CLIENT_SECONDS, _as_client)
+        yield self._queue.distribution(names.ATTEMPT_QUEUE)
+        yield self._first_token.distribution(names.ATTEMPT_FIRST_TOKEN)
+        yield self._per_token.distribution(names.ATTEMPT_PER_TOKEN)
+        yield self._seams.counts(names.SEAMS)
+        yield self._tokens.sums(names.TOKENS_USED)
+        yield self._tokens.distribution(names.CLIENT_TOKENS, _as_client_tokens)
+        yield self._cost.sums(names.COST, NANO)
+        yield self._cost.counts(names.SETTLED)
+        yield self._tenant_tokens.sums(names.TENANT_TOKENS)
+        yield self._tenant_cost.sums(names.TENANT_COST, NANO)
+
+
+def _as_client(values: Sequence[str]) -> tuple[str, ...]:
+    tier, variant, model, _, how = values
+    return (*GEN_AI, model, "" if how == "answered" else how, tier, variant)
+
+
+def _as_client_tokens(values: Sequence[str]) -> tuple[str, ...]:
+    tier, variant, model, _, direction = values
+    return (*GEN_AI, model, direction, tier, variant)
