@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from tandem.v1 import types_pb2
 
@@ -13,9 +13,11 @@ _BY_FIELD = {
 }
 
 
-def modalities(messages: Iterable[types_pb2.Message]) -> list[types_pb2.Modality.ValueType]:
+def modalities(messages: Sequence[types_pb2.Message]) -> list[types_pb2.Modality.ValueType]:
     """Return the modalities present, each once, in the order of the enum."""
-    found = {_BY_FIELD[kind] for m in messages for part in m.parts if (kind := part.WhichOneof("content"))}
+    # A copy, because the end of a list costs nothing: a repeated field tells its end by raising an error inside.
+    parts = [part for message in messages[:] for part in message.parts[:]]
+    found = {_BY_FIELD[kind] for part in parts if (kind := part.WhichOneof("content"))}
     return sorted(found)
 
 

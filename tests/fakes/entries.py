@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tandem.ledger.entry import Entry
+from tandem.orchestrator.record import add_up
 from tandem.v1 import types_pb2
 
 START: Final = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
@@ -40,6 +41,7 @@ def entry(
         answer.answered_by.CopyFrom(types_pb2.Target(tier=attempts[-1].tier, variant="fp16"))
     for position, tokens in enumerate(attempts):
         answer.attempts.append(attempt(tokens, position))
+    add_up(answer)
     return Entry(answer, tenant, START - age, 20_000.0, "Generate", reason)
 
 

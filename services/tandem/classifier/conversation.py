@@ -59,7 +59,7 @@ def read(messages: Sequence[types_pb2.Message]) -> Conversation:
         if not leaning or not says_nothing(text):
             pieces.append(text)
             characters += more
-    system = [_text(message)[0] for message in messages if message.role == types_pb2.ROLE_SYSTEM]
+    system = [_text(message)[0] for message in messages[:] if message.role == types_pb2.ROLE_SYSTEM]
     return Conversation(
         question=ends("\n".join(piece for piece in reversed(pieces) if piece)),
         context=ends("\n".join(system), CONTEXT_CHARACTERS),
@@ -85,7 +85,7 @@ def _offer(text: str) -> str:
 
 def _text(message: types_pb2.Message) -> tuple[str, int]:
     """Return the text of a message, its documents included, cut to a bounded length, and how long it is."""
-    texts = [part.text for part in message.parts if part.HasField("text")]
+    texts = [part.text for part in message.parts[:] if part.HasField("text")]
     if len(texts) == 1:
         return ends(texts[0]), len(texts[0])
     return ends("\n".join(map(ends, texts))), sum(map(len, texts))

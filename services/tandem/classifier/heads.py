@@ -11,8 +11,8 @@ from tandem.classifier.header import ChoiceHead, DoubtHead, Header, ScoreHead
 from tandem.classifier.weights import Floats
 from tandem.v1 import types_pb2
 
-DIGITS: Final = 4
-"""Decimals of a signal: what differs beyond them is the arithmetic of the machine."""
+STEPS: Final = 1e4
+"""Steps of a signal in 1: what differs beyond four decimals is the arithmetic of the machine."""
 MOST_LOG_ODDS: Final = 30.0
 """Log-odds beyond which a probability is as good as certain, so that no power overflows."""
 
@@ -55,7 +55,7 @@ class _Score:
         for column, weight in self._mix:
             mixed += weight * sums[column]
         value, confidence = self._read(mixed)
-        signal.value, signal.confidence = round(value, DIGITS), round(confidence, DIGITS)
+        signal.value, signal.confidence = _rounded(value), _rounded(confidence)
 
     def _read(self, mixed: float) -> tuple[float, float]:
         at = self._at
@@ -85,10 +85,10 @@ class _Choice:
         top = max(heights)
         probability = 1 / sum([math.exp((height - top) / self._temperature) for height in heights])
         if probability < self._threshold:
-            signal.confidence = round(1 - probability, DIGITS)
+            signal.confidence = _rounded(1 - probability)
         else:
             signal.value = self._values[heights.index(top)]  # type: ignore[assignment]  # of the enum that it is for
-            signal.confidence = round(probability, DIGITS)
+            signal.confidence = _rounded(probability)
 
 
 class _Doubt:
@@ -102,6 +102,11 @@ class _Doubt:
         log_odds = sums[self._column] / self._head.temperature
         probability = 1 / (1 + math.exp(-min(abs(log_odds), MOST_LOG_ODDS)))
         if probability < self._head.threshold:
-            signal.confidence = round(1 - probability, DIGITS)
+            signal.confidence = _rounded(1 - probability)
         else:
-            signal.value, signal.confidence = log_odds > 0, round(probability, DIGITS)
+            signal.value, signal.confidence = log_odds > 0, _rounded(probability)
+
+
+def _rounded(value: float) -> float:
+    # `round` takes ten times as long.
+    return math.floor(value * STEPS + 0.5) / STEPS

@@ -6,7 +6,6 @@ name: the headings of known terms, and the form of the text. What remains is the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -116,7 +115,8 @@ class Reasons:
             _ALWAYS,
             _terms(artifact, mix * artifact.weights.columns),
             _WORDING_AT,
-            len(_TEXTS),
+            _REST,
+            (MOST, LEAST_SHARE, LEAST_POINTS),
         )
 
     def tell(self, features: Features, standard: Floats, angles: Floats, ngrams: Floats) -> list[str]:
@@ -125,14 +125,8 @@ class Reasons:
         `standard` are the dense numbers as the weights take them, `angles` where they stand on the waves, `ngrams` is
         what the n-grams add to every column.
         """
-        return _told(self._parts.of(features, standard, angles, ngrams)[:_REST])
-
-
-def _told(sums: Sequence[float]) -> list[str]:
-    sizes = list(map(abs, sums))
-    least = max(LEAST_SHARE * max(sizes), LEAST_POINTS)
-    told = sorted([(-size, at) for at, size in enumerate(sizes) if size >= least])
-    return [_HARDER[at] if sums[at] > 0 else _EASIER[at] for _, at in told[:MOST]]
+        told = self._parts.of(features, standard, angles, ngrams)
+        return [_HARDER[reason] if points > 0 else _EASIER[reason] for reason, points in told]
 
 
 def _reason(name: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from tandem.classifier.sample import stride
@@ -25,9 +25,10 @@ _WIDE: Final = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef
 _ASCII: Final = re.compile("[\x00-\x7f]+")
 
 
-def context_tokens(messages: Iterable[types_pb2.Message]) -> int:
+def context_tokens(messages: Sequence[types_pb2.Message]) -> int:
     """Return the estimated tokens of all messages, at most what the contract's field holds."""
-    total = sum(MESSAGE_TOKENS + sum(_part_tokens(part) for part in message.parts) for message in messages)
+    parts = [part for message in messages[:] for part in message.parts[:]]
+    total = MESSAGE_TOKENS * len(messages) + sum(map(_part_tokens, parts))
     return min(round(total), LIMIT)
 
 

@@ -23,6 +23,9 @@ class Parts:
         present: int,
         terms: tuple[NDArray[np.uint32], Floats, Sequence[int]],
         wording: int,
-        count: int,
+        told: int,
+        bounds: tuple[int, float, float],
     ) -> None: ...
-    def of(self, features: Features, standard: Floats, angles: Floats, ngrams: Floats) -> list[float]: ...
+    def of(
+        self, features: Features, standard: Floats, angles: Floats, ngrams: Floats
+    ) -> list[tuple[int, float]]: ...

@@ -4,7 +4,7 @@
 Every sum is taken in one fixed order, so that every processor finds the same.
 """
 
-from libc.math cimport cosf, sinf
+from libc.math cimport cosf, fabs, sinf
 from libc.stdint cimport int8_t, int32_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
 
@@ -26,7 +26,18 @@ cdef extern from *:
             total += a[at] * b[at];
         return total;
     }
+    // Whoever reads from one place and writes to another has to say so: only then are several columns added at once.
+    static void add(float *restrict sums, float number, const float *restrict row, Py_ssize_t count) {
+        for (Py_ssize_t at = 0; at < count; at++)
+            sums[at] += number * row[at];
+    }
+    static void add_bytes(float *restrict sums, float number, const int8_t *restrict row, Py_ssize_t count) {
+        for (Py_ssize_t at = 0; at < count; at++)
+            sums[at] += number * row[at];
+    }
     """
+    void add(float *, float, const float *, Py_ssize_t) noexcept
+    void add_bytes(float *, float, const int8_t *, Py_ssize_t) noexcept
     float product(const float *, const float *, Py_ssize_t) noexcept
     void __builtin_prefetch(const void *) noexcept
 
@@ -40,6 +51,7 @@ cdef class Sums:
     cdef const int8_t[:, ::1] _buckets
     cdef const float[::1] _rows, _columns, _mean, _scale, _bias, _phases
     cdef const float[:, ::1] _dense, _frequencies, _waves
+    cdef float[::1] _resting, _resting_sums, _resting_angles
     cdef float _limit
     cdef Py_ssize_t _column_count, _dense_count, _wave_count
 
@@ -49,10 +61,11 @@ cdef class Sums:
         self._columns, self._bias = _floats(weights.columns), _floats(weights.bias)
         self._mean, self._scale = _floats(weights.mean), _floats(weights.scale)
         self._dense, self._frequencies = _floats(weights.dense), _floats(weights.frequencies)
-        self._phases, self._waves = _floats(weights.phases), _floats(weights.waves)
+        self._phases, self._waves = _floats(weights.phases), _floats(weights.waves.T)
         self._limit = weights.limit
         self._column_count = len(weights.columns)
         self._dense_count, self._wave_count = weights.frequencies.shape
+        self._rest()
 
     def ngrams(self, const uint32_t[::1] indices, const float[::1] values):
         """Return what buckets found, with values of shape [found], add to every column; shape [columns].
@@ -61,7 +74,6 @@ cdef class Sums:
             IndexError: a bucket is none of the artifact's.
         """
         cdef Py_ssize_t found = indices.shape[0], at, column
-        cdef const int8_t *row
         cdef float weight
         array = np.zeros(self._column_count, np.float32)
         cdef float[::1] sums = array
@@ -73,9 +85,7 @@ cdef class Sums:
                 __builtin_prefetch(&self._buckets[indices[at + AHEAD], 0])
                 __builtin_prefetch(&self._rows[indices[at + AHEAD]])
             weight = values[at] * self._rows[indices[at]]
-            row = &self._buckets[indices[at], 0]
-            for column in range(self._column_count):
-                sums[column] += weight * row[column]
+            add_bytes(&sums[0], weight, &self._buckets[indices[at], 0], self._column_count)
         for column in range(self._column_count):
             sums[column] *= self._columns[column]
         return array
@@ -93,27 +103,42 @@ cdef class Sums:
         """
         if dense.shape[0] != self._dense_count:
             raise ValueError(f"there are {dense.shape[0]} dense numbers, and not {self._dense_count}")
-        cdef Py_ssize_t at, column, wave
-        cdef float number
-        array, standards, angled = (
-            np.array(self._bias),
-            np.empty(self._dense_count, np.float32),
-            np.zeros(self._wave_count, np.float32),
+        cdef Py_ssize_t at
+        array, standards, angled, cosines = (
+            np.array(self._resting_sums),
+            np.array(self._resting),
+            np.array(self._resting_angles),
+            np.empty(self._wave_count, np.float32),
         )
-        cdef float[::1] sums = array, standard = standards, angles = angled
+        cdef float[::1] sums = array, standard = standards, angles = angled, waves = cosines
+        # Most counts of a text are 0.
         for at in range(self._dense_count):
-            number = (dense[at] - self._mean[at]) / self._scale[at]
-            number = min(max(number, -self._limit), self._limit)
-            standard[at] = number
-            for column in range(self._column_count):
-                sums[column] += number * self._dense[at, column]
-            for wave in range(self._wave_count):
-                angles[wave] += number * self._frequencies[at, wave]
-        for wave in range(self._wave_count):
-            number = cosf(angles[wave] + self._phases[wave])
-            for column in range(self._column_count):
-                sums[column] += number * self._waves[wave, column]
+            if dense[at] != 0:
+                standard[at] = self._standard(dense[at], at)
+                self._move(standard[at] - self._resting[at], at, &sums[0], &angles[0])
+        for at in range(self._wave_count):
+            waves[at] = cosf(angles[at] + self._phases[at])
+        for at in range(self._column_count):
+            sums[at] += product(&waves[0], &self._waves[at, 0], self._wave_count)
         return array, standards, angled
+
+    cdef float _standard(self, float number, Py_ssize_t at) noexcept:
+        number = (number - self._mean[at]) / self._scale[at]
+        return min(max(number, -self._limit), self._limit)
+
+    cdef void _move(self, float number, Py_ssize_t at, float *sums, float *angles) noexcept:
+        """Add a dense number to sums and angles."""
+        add(sums, number, &self._dense[at, 0], self._column_count)
+        add(angles, number, &self._frequencies[at, 0], self._wave_count)
+
+    cdef _rest(self):
+        """Find what a text adds whose dense numbers are all 0."""
+        cdef Py_ssize_t at
+        self._resting = np.empty(self._dense_count, np.float32)
+        self._resting_sums, self._resting_angles = np.array(self._bias), np.zeros(self._wave_count, np.float32)
+        for at in range(self._dense_count):
+            self._resting[at] = self._standard(0, at)
+            self._move(self._resting[at], at, &self._resting_sums[0], &self._resting_angles[0])
 
 
 cdef class Parts:
@@ -127,16 +152,19 @@ cdef class Parts:
         terms: buckets in which each known term is found, [terms, groups]; what a bucket's unit adds to the mix, likewise;
             and which reason each term belongs to, [terms].
         wording: the reason of all n-grams that belong to no term.
-        count: of the reasons.
+        told: how many reasons can be told; what belongs to the one after them cannot.
+        bounds: most reasons that are told, the least share of the strongest that one of them has, and the least that it
+            adds, above 0.
     """
 
     cdef const float[::1] _mix, _dense, _waves, _phases
     cdef const float[:, ::1] _frequencies, _term_weights
     cdef const uint32_t[:, ::1] _term_buckets
     cdef const int32_t[::1] _kinds, _term_kinds
-    cdef Py_ssize_t _present, _wording, _count
+    cdef Py_ssize_t _present, _wording, _told, _most
+    cdef double _least_share, _least_points
 
-    def __init__(self, weights, mix, kinds, present, terms, wording, count):
+    def __init__(self, weights, mix, kinds, present, terms, wording, told, bounds):
         self._mix = _floats(mix)
         self._dense, self._waves = _floats(weights.dense @ mix), _floats(weights.waves @ mix)
         self._phases, self._frequencies = _floats(weights.phases), _floats(weights.frequencies)
@@ -145,17 +173,18 @@ cdef class Parts:
         self._term_buckets = np.ascontiguousarray(buckets, np.uint32)
         self._term_weights = _floats(added)
         self._term_kinds = np.ascontiguousarray(term_kinds, np.int32)
-        self._present, self._wording, self._count = present, wording, count
+        self._present, self._wording, self._told = present, wording, told
+        self._most, self._least_share, self._least_points = bounds
 
     def of(self, features, const float[::1] standard, const float[::1] angles, const float[::1] ngrams):
-        """Return what every reason adds to the mix; a list of `count` numbers.
+        """Return the reasons that add most to the mix, and what they add: [(reason, sum)], strongest first.
 
         `standard` and `angles` are those of `Sums.form`, `ngrams` those of `Sums.ngrams`. What a dense number adds through
         the waves is its part in the way from an average text to this one, by the slope in the middle (integrated gradients
         in one step: Sundararajan et al., "Axiomatic attribution for deep networks", 2017).
         """
         cdef Py_ssize_t at
-        cdef double *sums = <double *> calloc(self._count, sizeof(double))
+        cdef double *sums = <double *> calloc(self._told + 1, sizeof(double))
         if sums == NULL:
             raise MemoryError
         try:
@@ -164,9 +193,25 @@ cdef class Parts:
                 sums[self._wording] += ngrams[at] * self._mix[at]
             if len(features.terms):
                 self._terms(features.terms, features.indices, features.values, sums)
-            return [sums[at] for at in range(self._count)]
+            return self._strongest(sums)
         finally:
             free(sums)
+
+    cdef list _strongest(self, double *sums):
+        cdef Py_ssize_t at, strongest = 0
+        cdef double least = 0
+        cdef list told = []
+        while len(told) < self._most:
+            for at in range(self._told):
+                if fabs(sums[at]) > fabs(sums[strongest]):
+                    strongest = at
+            if not told:
+                least = max(self._least_share * fabs(sums[strongest]), self._least_points)
+            if fabs(sums[strongest]) < least:
+                break
+            told.append((strongest, sums[strongest]))
+            sums[strongest] = 0
+        return told
 
     cdef int _form(
         self, const float[::1] dense, const float[::1] standard, const float[::1] angles, double *sums

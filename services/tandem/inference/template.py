@@ -34,6 +34,7 @@ class ChatTemplate:
             InvalidRequest: the template does not accept the messages.
         """
         turns = [
-            {"role": _ROLES[m.role], "content": "".join(part.text for part in m.parts)} for m in messages
+            {"role": _ROLES[m.role], "content": "".join([part.text for part in m.parts[:]])}
+            for m in messages[:]
         ]
         return self._template.render(messages=turns, add_generation_prompt=True)

@@ -9,6 +9,7 @@ import base64
 import json
 import math
 import struct
+from functools import lru_cache
 from typing import Any, Final
 
 from tritonclient.grpc import service_pb2
@@ -48,7 +49,9 @@ def encode(prompt: Prompt, stream: bool) -> service_pb2.ModelInferRequest:
     request.CopyFrom(_FORMS[stream])
     request.model_name = prompt.model
     request.raw_input_contents[_TEXT] = _bytes_element(prompt.text.encode())
-    request.raw_input_contents[_SAMPLING] = _bytes_element(_sampling_json(prompt.sampling))
+    request.raw_input_contents[_SAMPLING] = _bytes_element(
+        _sampling_json(prompt.sampling.SerializeToString())
+    )
     if prompt.images:
         encoded = [_bytes_element(base64.b64encode(image)) for image in prompt.images]
         _add_input(request, "image", "BYTES", len(encoded), b"".join(encoded))
@@ -90,10 +93,14 @@ def _bytes_element(value: bytes) -> bytes:
     return struct.pack("<I", len(value)) + value
 
 
-def _sampling_json(sampling: types_pb2.Sampling) -> bytes:
-    """Return the engine's sampling parameters; `logprobs: 0` asks for the drawn token's own log-probability."""
+@lru_cache(maxsize=256)
+def _sampling_json(sampling: bytes) -> bytes:
+    """Return the engine's sampling parameters; `logprobs: 0` asks for the drawn token's own log-probability.
+
+    Most requests have one of a few samplings, which are `Sampling` messages.
+    """
     parameters: dict[str, object] = {"logprobs": 0}
-    for field, value in sampling.ListFields():
+    for field, value in types_pb2.Sampling.FromString(sampling).ListFields():
         if field.name == "stop":
             parameters["stop"] = list(value)
         else:
@@ -136,7 +143,7 @@ class Decoder:
 
     def _piece(self, response: service_pb2.ModelInferResponse) -> Piece:
         raw = {}
-        for output, content in zip(response.outputs, response.raw_output_contents, strict=True):
+        for output, content in zip(response.outputs[:], response.raw_output_contents[:], strict=True):
             if output.datatype != REQUIRED_OUTPUTS.get(output.name, output.datatype):
                 raise ValueError(
                     f"{output.name} is {output.datatype}, expected {REQUIRED_OUTPUTS[output.name]}"

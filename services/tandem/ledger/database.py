@@ -13,8 +13,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from tandem.ledger.errors import LedgerUnusable
 
-CACHED_STATEMENTS: Final = 4
-"""Statements that SQLite's driver keeps: those of the writer are long, and seldom twice the same."""
+CACHED_STATEMENTS: Final = 32
+"""Statements that SQLite's driver keeps: eight sizes for each table of the writer."""
 
 
 def parse(url: str) -> URL:

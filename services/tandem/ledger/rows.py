@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ _OUTCOME: Final = _words("AttemptOutcome", "ATTEMPT_OUTCOME_")
 _FINISH: Final = _words("FinishReason", "FINISH_REASON_")
 _CHOSEN_BY: Final = _words("ChosenBy", "CHOSEN_BY_")
 _REVIEW: Final = _words("ReviewStatus", "REVIEW_STATUS_")
+_NOTHING: Final = types_pb2.Answer()
 _NOT_JUDGED: Final = (None, None, None, None)
 _NOT_PLANNED: Final = (None, None, None, None, None)
 _DEGRADATION: Final = _words("DegradationReason", "DEGRADATION_REASON_")
@@ -86,6 +88,7 @@ def _made_elsewhere(answer: types_pb2.Answer) -> bool:
 
 def _request(entry: Entry, key: str, booked: Sequence[types_pb2.Attempt]) -> Row:
     answer, plan, signals = entry.answer, entry.answer.plan, entry.answer.signals
+    used = answer if booked else _NOTHING
     return (
         key,
         answer.request_id,
@@ -102,9 +105,9 @@ def _request(entry: Entry, key: str, booked: Sequence[types_pb2.Attempt]) -> Row
         answer.answered_by.variant or None,
         _CACHE.get(answer.cache),
         answer.source_request_id or None,
-        sum(attempt.usage.input_tokens for attempt in booked),
-        sum(attempt.usage.output_tokens for attempt in booked),
-        sum(attempt.cost_nano_usd for attempt in booked),
+        used.usage.input_tokens,
+        used.usage.output_tokens,
+        used.cost_nano_usd,
         _number(answer.confidence) if answer.HasField("confidence") else None,
         plan.policy_revision or None,
         signals.artifact_revision or None,
@@ -190,5 +193,5 @@ def _outcome(entry: Entry) -> str:
 
 def _number(value: float) -> float:
     """Return a number that every database stores, without the noise of 32-bit floats."""
-    # What is subtracted from itself is 0, unless it is infinite or no number.
-    return round(value, 6) if value - value == 0.0 else 0.0
+    # What is subtracted from itself is 0, unless it is infinite or no number. `round` takes ten times as long.
+    return math.floor(value * 1e6 + 0.5) / 1e6 if value - value == 0.0 else 0.0

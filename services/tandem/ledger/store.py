@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from sqlalchemy import Connection, Engine, Table, select
@@ -12,7 +14,8 @@ from tandem.ledger.rows import Row, Rows
 from tandem.ledger.schema import migrate
 from tandem.ledger.tables import attempts, degradations, prompts, requests
 
-ROWS_PER_STATEMENT: Final = 250
+ROWS_PER_STATEMENT: Final = 128
+"""A power of two, as are the sizes of smaller statements: there are few of them, and each is parsed once."""
 WAIT_SECONDS: Final = 1.0
 """Longest wait for another process that holds SQLite's lock, before the entries are kept for another try."""
 
@@ -85,14 +88,18 @@ def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     The driver lets go of Python's lock once per statement, and while the event loop is busy each return takes
     milliseconds: with a statement per row the writer would not keep up.
     """
-    for start in range(0, len(rows), ROWS_PER_STATEMENT):
-        part = rows[start : start + ROWS_PER_STATEMENT]
+    start, size = 0, ROWS_PER_STATEMENT
+    while start < len(rows):
+        while size > len(rows) - start:
+            size //= 2
         connection.exec_driver_sql(
-            _statement(table, len(part), connection.dialect.paramstyle),
-            tuple(value for row in part for value in row),
+            _statement(table, size, connection.dialect.paramstyle),
+            tuple(chain.from_iterable(rows[start : start + size])),
         )
+        start += size
 
 
+@lru_cache(maxsize=128)
 def _statement(table: Table, rows: int, paramstyle: str) -> str:
     mark = "?" if paramstyle == "qmark" else "%s"
     values = f"({', '.join([mark] * len(table.c))})"

@@ -68,7 +68,7 @@ class Bookkeeper:
         """Close the books of a request; never waits and never fails."""
         for observer in self._observers:
             observer.ended(ended)
-        if all(attempt.usage_settled for attempt in ended.answer.attempts):
+        if all(attempt.usage_settled for attempt in ended.answer.attempts[:]):
             self._write(ended)
             return
         task = asyncio.create_task(self._settle(ended))

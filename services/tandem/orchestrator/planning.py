@@ -255,4 +255,5 @@ def _planned_fallbacks(catalogue: Catalogue, policy: Policy) -> Iterator[types_p
 
 
 def _estimated_tokens(request: orchestrator_pb2.GenerateRequest) -> int:
-    return sum(len(part.text) for message in request.messages for part in message.parts) // BYTES_PER_TOKEN
+    parts = [part for message in request.messages[:] for part in message.parts[:]]
+    return sum([len(part.text) for part in parts]) // BYTES_PER_TOKEN

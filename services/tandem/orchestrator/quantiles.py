@@ -38,7 +38,8 @@ class Quantiles:
         # Instead of fading all older observations, each new one counts a little more.
         self._weight = 1.0
         self._total = PRIOR_WEIGHT
-        self._weights[_bucket(prior)] = PRIOR_WEIGHT
+        self._highest = _bucket(prior)  # nothing was ever seen above this bucket
+        self._weights[self._highest] = PRIOR_WEIGHT
         self._prior = prior
         self._known: dict[float, float] = {}
         self._known_until = 0
@@ -47,7 +48,9 @@ class Quantiles:
         """Learn from one more value, 0 or above."""
         self.observations += 1
         self._weight /= _FADE
-        self._weights[_bucket(value)] += self._weight
+        bucket = _bucket(value)
+        self._highest = max(self._highest, bucket)
+        self._weights[bucket] += self._weight
         self._total += self._weight
         if self.observations >= self._known_until:
             self._known.clear()
@@ -67,7 +70,7 @@ class Quantiles:
     def _find(self, share: float) -> float:
         # From above: the quantiles that are asked for lie near the upper end.
         room = (1.0 - share) * self._total
-        for bucket in range(BUCKETS - 1, -1, -1):
+        for bucket in range(self._highest, -1, -1):
             room -= self._weights[bucket]
             if room < 0.0:
                 return LEAST * GROWTH ** (bucket + 1)

@@ -55,9 +55,11 @@ def price(attempt: types_pb2.Attempt, catalogue: Catalogue) -> None:
 
 def add_up(answer: types_pb2.Answer) -> None:
     """Set the totals of an answer to the sums over all its attempts."""
-    answer.usage.input_tokens = sum(attempt.usage.input_tokens for attempt in answer.attempts)
-    answer.usage.output_tokens = sum(attempt.usage.output_tokens for attempt in answer.attempts)
-    answer.cost_nano_usd = sum(attempt.cost_nano_usd for attempt in answer.attempts)
+    attempts = answer.attempts[:]
+    used = [attempt.usage for attempt in attempts]
+    answer.usage.input_tokens = sum([usage.input_tokens for usage in used])
+    answer.usage.output_tokens = sum([usage.output_tokens for usage in used])
+    answer.cost_nano_usd = sum([attempt.cost_nano_usd for attempt in attempts])
 
 
 @dataclass(slots=True)

@@ -79,7 +79,7 @@ class Steering:
 
     def ended(self, counted: Counted, attempts: Sequence[types_pb2.Attempt]) -> None:
         """Take into account what was done for a request in the end."""
-        if not counted.strong and any(each.target.tier == self._routing.strong for each in attempts):
+        if not counted.strong and any(each.target.tier == self._routing.strong for each in attempts[:]):
             self._controller.also(counted.ticket)
         if self._spending:
             self._spending.learn(attempts)

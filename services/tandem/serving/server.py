@@ -78,6 +78,9 @@ class Server:
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             ],
         )
+        # A method that is registered has a waiting call of its own, and the server looks through all of them twice a
+        # request. The generic handlers, which generated code adds as well, share one.
+        self.grpc.add_registered_method_handlers = _ignored  # type: ignore[method-assign]
 
     async def start(self) -> None:
         """Listen.
@@ -144,6 +147,10 @@ class Server:
         # A short grace lets the last responses leave.
         await self.grpc.stop(0.2)
         _log.info("stopped", cut_off=left)
+
+
+def _ignored(*_: object) -> None:
+    """Register nothing."""
 
 
 @contextlib.asynccontextmanager

@@ -32,7 +32,7 @@ cdef enum:
     CLASSES = 32  # at least as many as there are
     RADIX_BITS = 11
     RADIX = 1 << RADIX_BITS
-    FEW = 48
+    FEW = 160  # keys that are sorted sooner by insertion than by digits
     LATIN_A = 97
     LONGEST_MARK = 2  # of the number of an item, such as `12.`; an option has one letter
     OPTIONS = 9  # further options after the first: a to j
