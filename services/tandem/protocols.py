@@ -1,8 +1,9 @@
 """What a service depends on instead of another service.
 
 The in-process core and the gRPC client of a service both satisfy its protocol, so whoever holds one does not know
-which it is. All methods raise `tandem.errors.TandemError`, end by `call.deadline`, and stop what they started when they
-are cancelled or their iterator is closed.
+which it is. All methods raise `tandem.errors.TandemError`, and stop what they started when they are cancelled or their
+iterator is closed. A classifier ends by `call.deadline`, as every gRPC client does; an inference core in this process
+is ended by whoever calls it, as attempts are by their watchdog: a second timer would cost what a hop costs.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tandem.call import Call
+from tandem.errors import DeadlineExceeded
 from tandem.v1 import classifier_pb2, fusion_pb2, types_pb2
 
 
@@ -34,7 +35,8 @@ class FakeClassifier:
         """Find the signals of a conversation."""
         self.calls.append(call)
         if self.hangs:
-            await asyncio.Event().wait()
+            await asyncio.sleep(call.remaining())
+            raise DeadlineExceeded("the classifier was late")
         if self.failure is not None:
             raise self.failure
         return classifier_pb2.ClassifyResponse(signals=self.found)

@@ -10,6 +10,7 @@ from tandem.classifier.conversation import read
 from tandem.classifier.judge import Judge
 from tandem.classifier.language import language_of
 from tandem.classifier.size import context_tokens
+from tandem.errors import DeadlineExceeded
 from tandem.modality import modalities
 from tandem.v1 import classifier_pb2, types_pb2
 
@@ -32,21 +33,38 @@ class ClassifierCore:
     async def classify(
         self, request: classifier_pb2.ClassifyRequest, call: Call
     ) -> classifier_pb2.ClassifyResponse:
-        """Find the signals of a conversation; never fails, and waits for nothing but an encoder."""
+        """Find the signals of a conversation; waits for nothing but an encoder.
+
+        Raises:
+            DeadlineExceeded: the encoder was too slow.
+        """
         judge = self._judging.judge
         if judge.artifact.header.encoder is None:
-            return classifier_pb2.ClassifyResponse(signals=signals_of(request, judge))
+            return judged(request, judge)
         # Encoding takes milliseconds, which other requests must not wait for.
-        signals = await asyncio.to_thread(signals_of, request, judge)
-        return classifier_pb2.ClassifyResponse(signals=signals)
+        try:
+            async with asyncio.timeout_at(call.deadline):
+                return await asyncio.to_thread(judged, request, judge)
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                "the sentence encoder was late; grant the classifier more time, or take an artifact without one"
+            ) from error
 
 
-def signals_of(request: classifier_pb2.ClassifyRequest, judge: Judge) -> types_pb2.Signals:
-    """Return the signals of a conversation of at least one message."""
+def judged(request: classifier_pb2.ClassifyRequest, judge: Judge) -> classifier_pb2.ClassifyResponse:
+    """Return the response with the signals of a conversation of at least one message."""
+    response = classifier_pb2.ClassifyResponse()
+    # Filled in where it belongs: putting it there afterwards copies it.
+    signals = response.signals
     conversation = read(request.messages)
-    signals = judge.judge(conversation)
+    judge.judge(conversation, signals)
     language = signals.language
     language.value, language.confidence = language_of(conversation.question)
     signals.modalities.extend(modalities(request.messages))
     signals.context_tokens = context_tokens(request.messages)
-    return signals
+    return response
+
+
+def signals_of(request: classifier_pb2.ClassifyRequest, judge: Judge) -> types_pb2.Signals:
+    """Return the signals of a conversation of at least one message."""
+    return judged(request, judge).signals

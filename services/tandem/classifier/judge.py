@@ -22,8 +22,12 @@ class Judge:
         self._reasons = Reasons(artifact)
         self._context_weight = np.float32(artifact.header.context_weight)
 
-    def judge(self, conversation: Conversation) -> types_pb2.Signals:
+    def judge(
+        self, conversation: Conversation, signals: types_pb2.Signals | None = None
+    ) -> types_pb2.Signals:
         """Return complexity, r1_suffices, expected_gain, task, domain and professional, with the reasons.
+
+        They are filled into `signals`, if there are some.
 
         The context speaks through its n-grams alone: how long it is says nothing about what is asked.
         """
@@ -34,7 +38,8 @@ class Judge:
             context = extractor.features(conversation.context, encode=False)
             ngrams += self._context_weight * sums.ngrams(context.indices, context.values)
         form, standard, angles = sums.form(features.dense)
-        signals = self._heads.read(ngrams + form)
+        signals = types_pb2.Signals() if signals is None else signals
+        self._heads.read(ngrams + form, signals)
         signals.reasons.extend(self._reasons.tell(features, standard, angles, ngrams))
         signals.artifact_revision = self.artifact.revision
         return signals

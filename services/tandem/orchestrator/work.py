@@ -193,10 +193,9 @@ class Work:
         end = now() + self._shop.policy.classifier.allowance_ms / 1000.0
         question = classifier_pb2.ClassifyRequest(messages=self._request.messages)
         try:
-            async with asyncio.timeout_at(end):
-                return (await self._shop.services.classifier.classify(question, self.call.until(end))).signals
+            return (await self._shop.services.classifier.classify(question, self.call.until(end))).signals
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the classifier, the answer goes on
-            detail = f"the classifier gave no signals: {str(error) or 'it was late'}"
+            detail = f"the classifier gave no signals: {error}"
             self.record.degrade(types_pb2.DEGRADATION_REASON_CLASSIFIER, detail)
             return None
 

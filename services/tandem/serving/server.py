@@ -80,7 +80,7 @@ class Server:
         )
         # A method that is registered has a waiting call of its own, and the server looks through all of them twice a
         # request. The generic handlers, which generated code adds as well, share one.
-        self.grpc.add_registered_method_handlers = _ignored  # type: ignore[method-assign]
+        self.grpc.add_registered_method_handlers = _ignored  # type: ignore[assignment]
 
     async def start(self) -> None:
         """Listen.

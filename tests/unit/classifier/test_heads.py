@@ -20,7 +20,9 @@ def read(**columns: float) -> types_pb2.Signals:
     sums = np.zeros(len(COLUMNS), np.float32)
     for name, value in columns.items():
         sums[COLUMNS.index(name.replace("__", "."))] = value
-    return Heads(artifacts.header()).read(sums)
+    signals = types_pb2.Signals()
+    Heads(artifacts.header()).read(sums, signals)
+    return signals
 
 
 @pytest.mark.parametrize(

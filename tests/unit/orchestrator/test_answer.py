@@ -98,7 +98,7 @@ async def test_a_late_classifier() -> None:
     assert not answer.HasField("signals")
     (degradation,) = answer.degradations
     assert degradation.reason == types_pb2.DEGRADATION_REASON_CLASSIFIER
-    assert "it was late" in degradation.detail
+    assert "the classifier was late" in degradation.detail
 
 
 @pytest.mark.parametrize(
