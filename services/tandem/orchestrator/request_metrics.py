@@ -32,8 +32,6 @@ REFUSED: Final = frozenset(
 )
 """Reasons that are the client's, not a failure of the service."""
 NANO: Final = 10**9
-GEN_AI: Final = ("chat", "triton")
-"""Operation and provider by the GenAI conventions: every attempt is a chat with a model on Triton."""
 CANCELLED: Final = "CANCELLED"
 ANSWERED: Final = types_pb2.ATTEMPT_OUTCOME_ANSWERED
 
@@ -227,9 +225,9 @@ class AttemptMetrics(Collector):
 
 def _as_client(values: Sequence[str]) -> tuple[str, ...]:
     tier, variant, model, _, how = values
-    return (*GEN_AI, model, "" if how == "answered" else how, tier, variant)
+    return (*names.GEN_AI, model, "" if how == "answered" else how, tier, variant)
 
 
 def _as_client_tokens(values: Sequence[str]) -> tuple[str, ...]:
     tier, variant, model, _, direction = values
-    return (*GEN_AI, model, direction, tier, variant)
+    return (*names.GEN_AI, model, direction, tier, variant)
