@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
+from tandem.ledger.entry import made_elsewhere
 from tandem.orchestrator.ended import Ended
 from tandem.telemetry import metric_names as names
 from tandem.telemetry.measures import NONE, Bounded, Facts, Words, gauge, sampled_trace, words
@@ -112,7 +113,8 @@ class RequestMetrics(Collector):
             self._degradations.note((each.reason, *tiers), trace_id=trace)
         if planned:
             self._see_plan(answer)
-            self._attempts.ended(answer, trace)
+            if not made_elsewhere(answer):
+                self._attempts.ended(answer, trace)
 
     def settled(self, ended: Ended) -> None:
         """See its tokens when they are counted."""
@@ -192,7 +194,7 @@ class AttemptMetrics(Collector):
         """See the tokens of its attempts when they are counted."""
         answer = ended.answer
         attempts = answer.attempts
-        if not attempts:
+        if not attempts or made_elsewhere(answer):
             return
         for attempt in attempts:
             target, purpose, usage = attempt.target, attempt.purpose, attempt.usage
