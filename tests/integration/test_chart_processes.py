@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import urllib.request
 from collections.abc import AsyncIterator
 
 import pytest
@@ -15,6 +16,7 @@ import pytest_asyncio
 
 from tests.chart.pods import Cluster
 from tests.chart.rendering import RELEASE, render
+from tests.fakes.told import read
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -49,6 +51,21 @@ async def test_every_probe_succeeds(cluster: Cluster) -> None:
     for pod in cluster.pods.values():
         if not pod.is_test:
             await pod.until(("startupProbe", "readinessProbe", "livenessProbe"), 5.0)
+
+
+async def test_every_service_tells_its_metrics_and_the_orchestrator_the_load(cluster: Cluster) -> None:
+    told = {}
+    for name, pod in cluster.pods.items():
+        if not pod.is_test and "triton" not in name:
+            url = f"http://{pod.address}:9464/metrics"
+            with await asyncio.to_thread(urllib.request.urlopen, url, timeout=10) as answer:
+                told[name.removeprefix(f"{RELEASE}-tandem-")] = read(answer.read().decode())
+    assert set(told) == {"orchestrator", "classifier", "fusion", "inference-r1", "inference-pro"}
+    assert all(found.total("tandem_build_info") == 1 for found in told.values())
+    for name in ("tandem_in_flight", "tandem_queued"):
+        assert told["orchestrator"].labels(name, "tier") == {"r1", "pro"}
+    assert told["inference-r1"].labels("tandem_variant_ready", "tier") == {"r1"}
+    assert told["classifier"].total("tandem_classifier_artifact_info") == 1
 
 
 async def test_services_whose_triton_is_gone_are_alive_and_not_ready(cluster: Cluster) -> None:

@@ -133,6 +133,9 @@ spec:
           env:
             - {name: HOME, value: /tmp}
             - {name: {{ $prefix }}LISTEN, value: "0.0.0.0:{{ .port }}"}
+            {{- if $root.Values.monitoring.metrics }}
+            - {name: {{ $prefix }}METRICS_LISTEN, value: "0.0.0.0:9464"}
+            {{- end }}
             - {name: {{ $prefix }}DRAIN_SECONDS, value: {{ .drain | quote }}}
             - {name: {{ $prefix }}LOG_FORMAT, value: {{ $settings.logFormat }}}
             - {name: {{ $prefix }}LOG_LEVEL, value: {{ $settings.logLevel }}}
@@ -144,6 +147,9 @@ spec:
             {{- end }}
           ports:
             - {name: grpc, containerPort: {{ .port }}, protocol: TCP}
+            {{- if $root.Values.monitoring.metrics }}
+            - {name: metrics, containerPort: 9464, protocol: TCP}
+            {{- end }}
           {{- include "tandem.grpcProbes" (merge (dict "port" .port) $settings) | nindent 10 }}
           {{- if $settings.preStopSeconds }}
           lifecycle:
@@ -196,7 +202,8 @@ spec:
   selector:
     {{- include "tandem.selector" (list .root .component .tier) | nindent 4 }}
   ports:
-    {{- range .ports }}
+    {{- $metrics := ternary (list (dict "name" "metrics" "port" 9464 "appProtocol" "http")) list (and .root.Values.monitoring.metrics (ne .component "triton")) }}
+    {{- range concat .ports $metrics }}
     - {name: {{ .name }}, port: {{ .port }}, targetPort: {{ .name }}, protocol: TCP, appProtocol: {{ .appProtocol }}}
     {{- end }}
 {{- end -}}
@@ -222,7 +229,14 @@ spec:
     matchLabels:
       {{- include "tandem.selector" (list .root .component .tier) | nindent 6 }}
 {{- end }}
-{{- if and .settings.autoscaling.enabled .settings.autoscaling.triggers }}
+{{- if and (eq .settings.autoscaling.signal "load") (not (and .tier (has .component (list "inference" "triton")))) }}
+{{- fail (printf "%s.autoscaling.signal is load, but load is counted by tier: set it in triton, inference, or a tier's own" .component) }}
+{{- end }}
+{{- $triggers := list }}
+{{- if .settings.autoscaling.enabled }}
+{{- $triggers = include "tandem.triggers" . | fromJsonArray }}
+{{- end }}
+{{- if $triggers }}
 ---
 apiVersion: keda.sh/v1alpha1
 kind: ScaledObject
@@ -242,9 +256,8 @@ spec:
         {{- toYaml . | nindent 8 }}
   {{- end }}
   triggers:
-    {{- range .settings.autoscaling.triggers }}
-    {{- $metadata := ternary (merge (deepCopy .metadata) (dict "ignoreNullValues" "false")) .metadata (eq .type "prometheus") }}
-    - {{- toYaml (set . "metadata" $metadata) | nindent 6 }}
+    {{- range $triggers }}
+    - {{- toYaml . | nindent 6 }}
     {{- end }}
 {{- else if .settings.autoscaling.enabled }}
 ---
@@ -260,14 +273,7 @@ spec:
   minReplicas: {{ int64 .settings.autoscaling.minReplicas }}
   maxReplicas: {{ int64 .settings.autoscaling.maxReplicas }}
   metrics:
-    {{- if .settings.autoscaling.metrics }}
-    {{- toYaml .settings.autoscaling.metrics | nindent 4 }}
-    {{- else }}
-    - type: Resource
-      resource:
-        name: cpu
-        target: {type: Utilization, averageUtilization: {{ int64 .settings.autoscaling.targetCPUUtilizationPercentage }}}
-    {{- end }}
+    {{- include "tandem.scalingMetrics" . | nindent 4 }}
   {{- with .settings.autoscaling.behavior }}
   behavior:
     {{- toYaml . | nindent 4 }}

@@ -6,8 +6,10 @@ import asyncio
 
 from tandem.classifier.classify import ClassifierCore
 from tandem.classifier.current import current_artifact
+from tandem.classifier.metrics import MeasuredClassifier
 from tandem.classifier.servicer import SERVICE_NAME, ClassifierServicer
 from tandem.classifier.settings import Settings
+from tandem.protocols import Classifier
 from tandem.serving.exposition import exposed
 from tandem.serving.rpc_metrics import RpcMetrics
 from tandem.serving.run import always_healthy, run
@@ -23,11 +25,13 @@ async def serve(settings: Settings) -> None:
         ArtifactUnusable: the file does not hold an artifact.
     """
     async with current_artifact(settings.artifact) as current, exposed(settings.metrics_listen) as metrics:
+        classifier: Classifier = ClassifierCore(current)
         server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
         if metrics:
-            metrics.add(RpcMetrics(server))
+            classifier = measured = MeasuredClassifier(classifier, current)
+            metrics.add(measured, RpcMetrics(server))
         classifier_pb2_grpc.add_ClassifierServiceServicer_to_server(
-            ClassifierServicer(ClassifierCore(current)), server.grpc
+            ClassifierServicer(classifier), server.grpc
         )
         await run(server, always_healthy(SERVICE_NAME))
 

@@ -9,17 +9,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from tandem.catalogue import load_catalogue
 from tandem.classifier.classify import ClassifierCore
 from tandem.classifier.current import current_artifact
+from tandem.classifier.metrics import MeasuredClassifier
 from tandem.classifier.settings import Settings as ClassifierSettings
 from tandem.embedded.system import System
 from tandem.fusion.current import current_weighing
 from tandem.fusion.fuse import FusionCore
+from tandem.fusion.metrics import MeasuredFusion
 from tandem.fusion.settings import Settings as FusionSettings
 from tandem.inference.__main__ import build as build_inference
+from tandem.inference.metrics import EngineMetrics
 from tandem.orchestrator.__main__ import Stores, serving
 from tandem.orchestrator.documents import Documents, followed_documents
 from tandem.orchestrator.health import tier_check
 from tandem.orchestrator.servicer import SERVICE_NAME
 from tandem.orchestrator.work import Services
+from tandem.protocols import Classifier, Fusion
 from tandem.serving.clients import Callee, open_channel
 from tandem.serving.exposition import exposed
 from tandem.serving.garbage import ignore_what_exists
@@ -62,7 +66,18 @@ async def together(system: System) -> AsyncIterator[str]:
         artifact = await stack.enter_async_context(current_artifact(ClassifierSettings().artifact))
         fusing = FusionSettings()
         weighing = await stack.enter_async_context(current_weighing(fusing.artifact))
-        services = Services(ClassifierCore(artifact), FusionCore(fusing.reliability, weighing), tiers)
+        classifier: Classifier = ClassifierCore(artifact)
+        fusion: Fusion = FusionCore(fusing.reliability, weighing)
+        if metrics:
+            classifier, fusion = measured = (
+                MeasuredClassifier(classifier, artifact),
+                MeasuredFusion(fusion, weighing),
+            )
+            engines = EngineMetrics()
+            for core in tiers.values():
+                core.measure(engines)
+            metrics.add(*measured, engines)
+        services = Services(classifier, fusion, tiers)
         listen = Listen(system.listen, system.drain_seconds)
         server = await stack.enter_async_context(serving(listen, services, documents, stores))
         await server.start()

@@ -6,8 +6,10 @@ import asyncio
 
 from tandem.fusion.current import current_weighing
 from tandem.fusion.fuse import FusionCore
+from tandem.fusion.metrics import MeasuredFusion
 from tandem.fusion.servicer import SERVICE_NAME, FusionServicer
 from tandem.fusion.settings import Settings
+from tandem.protocols import Fusion
 from tandem.serving.exposition import exposed
 from tandem.serving.rpc_metrics import RpcMetrics
 from tandem.serving.run import always_healthy, run
@@ -23,12 +25,12 @@ async def serve(settings: Settings) -> None:
         ArtifactUnusable: the file does not hold an artifact.
     """
     async with current_weighing(settings.artifact) as weighing, exposed(settings.metrics_listen) as metrics:
+        fusion: Fusion = FusionCore(settings.reliability, weighing)
         server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
         if metrics:
-            metrics.add(RpcMetrics(server))
-        fusion_pb2_grpc.add_FusionServiceServicer_to_server(
-            FusionServicer(FusionCore(settings.reliability, weighing)), server.grpc
-        )
+            fusion = measured = MeasuredFusion(fusion, weighing)
+            metrics.add(measured, RpcMetrics(server))
+        fusion_pb2_grpc.add_FusionServiceServicer_to_server(FusionServicer(fusion), server.grpc)
         await run(server, always_healthy(SERVICE_NAME))
 
 

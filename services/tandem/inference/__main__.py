@@ -12,6 +12,7 @@ from tandem.clock import now
 from tandem.followed_documents import FollowedDocuments
 from tandem.followed_file import refreshing
 from tandem.inference.generate import InferenceCore
+from tandem.inference.metrics import EngineMetrics
 from tandem.inference.readiness import TritonReadiness
 from tandem.inference.servicer import SERVICE_NAME, InferenceServicer
 from tandem.inference.settings import Settings
@@ -71,7 +72,9 @@ async def serve(settings: Settings) -> None:
         documents.watch(core.adopt)
         server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
         if metrics:
-            metrics.add(RpcMetrics(server))
+            engines = EngineMetrics()
+            core.measure(engines)
+            metrics.add(engines, RpcMetrics(server))
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(core), server.grpc)
         await run(server, readiness_check(core))
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 
 from tandem.call import Call
 from tandem.catalogue import Catalogue, Tier, Variant
+from tandem.clock import now
 from tandem.errors import DeadlineExceeded, ModalityUnsupported
 from tandem.inference.continuation import Continuation
 from tandem.inference.cut_off import CutOff
 from tandem.inference.engine import Engine, Piece, Prompt, Readiness
+from tandem.inference.metrics import BY_ENGINE, LATE, RECEIVED, EngineMetrics, Inferred
 from tandem.inference.reasoning import ReasoningSplitter
 from tandem.inference.template import ChatTemplate
 from tandem.modality import modalities, name_of
@@ -39,6 +42,14 @@ class InferenceCore:
         self._engine = engine
         self._readiness = readiness
         self._cut_off = CutOff()
+        self._metrics: EngineMetrics | None = None
+        self.ready: dict[tuple[str, str], bool] = {}
+        """Whether each variant could answer when Triton was asked last, by tier and variant."""
+
+    def measure(self, metrics: EngineMetrics) -> None:
+        """Tell the metrics, too, of answers that end."""
+        self._metrics = metrics
+        metrics.of(self)
 
     def adopt(self, catalogue: Catalogue) -> None:
         """Answer whatever comes from now on by another catalogue, which has the tier."""
@@ -84,9 +95,13 @@ class InferenceCore:
             async with asyncio.timeout_at(call.deadline):
                 usage = await self._engine.receipt(model, request.attempt, call)
         except TimeoutError as error:
+            if self._metrics:
+                self._metrics.settled(self._name, request.variant, LATE)
             raise DeadlineExceeded(
                 f"{model} did not say in time what the attempt took; ask again when it is back"
             ) from error
+        if self._metrics:
+            self._metrics.settled(self._name, request.variant, RECEIVED if usage is None else BY_ENGINE)
         if usage is not None:
             return inference_pb2.SettleUsageResponse(usage=usage, settled=True)
         return inference_pb2.SettleUsageResponse(usage=self._cut_off.usage(call.request_id, request.attempt))
@@ -95,6 +110,7 @@ class InferenceCore:
         """Tell the variants and which of them Triton says are ready."""
         tier = self._known.tier
         problems = await self._readiness.problems([v.model for v in tier.variants.values()], call)
+        self.ready = {(self._name, name): not problems[v.model] for name, v in tier.variants.items()}
         return inference_pb2.GetCapabilitiesResponse(
             tier=self._name,
             variants=[
@@ -119,7 +135,7 @@ class InferenceCore:
         continuation = Continuation(request.continuation_prefix)
         prompt = _prompt(request, variant, continuation, known)
         splitter = ReasoningSplitter(known.tier.reasoning, continued=bool(continuation.prompt_suffix))
-        tally = _Tally(variant.model)
+        tally = _Tally(variant.model, now())
         last: inference_pb2.StreamInferResponse | None = None
         try:
             async with aclosing(self._engine.generate(prompt, stream, call)) as pieces:
@@ -144,6 +160,8 @@ class InferenceCore:
         finally:
             if not tally.complete:
                 self._cut_off.note(call.request_id, request.attempt, tally.usage())
+            if self._metrics:
+                self._metrics.ended(tally.inferred(self._name, request.variant))
         last = last or inference_pb2.StreamInferResponse()
         rest = splitter.end()
         last.text += continuation.feed(rest.text)
@@ -191,10 +209,12 @@ def _images(messages: Sequence[types_pb2.Message]) -> Iterable[bytes]:
 class _Tally:
     """Counts what an answer took."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, began: float) -> None:
         self.complete = False
         """Set when the engine said that nothing more comes."""
         self._model = model
+        self._began = began
+        self._first_token: float | None = None
         self._output_tokens = 0
         self._last: Piece | None = None
         self._told = False
@@ -206,6 +226,8 @@ class _Tally:
         return known
 
     def add(self, piece: Piece) -> None:
+        if self._first_token is None:
+            self._first_token = now()
         self._output_tokens += piece.output_tokens
         self._last = piece
 
@@ -213,6 +235,12 @@ class _Tally:
         return types_pb2.Usage(
             input_tokens=self._last.input_tokens if self._last else 0, output_tokens=self._output_tokens
         )
+
+    def inferred(self, tier: str, variant: str) -> Inferred:
+        """Return what there is to tell; to be asked while the error that ended the answer, if any, is raised."""
+        first = None if self._first_token is None else self._first_token - self._began
+        error = None if self.complete else sys.exception()
+        return Inferred(tier, variant, self._model, now() - self._began, first, self._output_tokens, error)
 
     def finished(self) -> inference_pb2.InferFinished:
         last = self._last

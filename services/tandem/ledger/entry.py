@@ -31,6 +31,12 @@ class Entry:
     """The conversation, where the operator wants it kept; its text is stored. Empty: it is not kept."""
 
 
+def made_elsewhere(answer: types_pb2.Answer) -> bool:
+    """Whether the attempts of an answer are another request's, and booked with that one."""
+    shared = answer.source_request_id not in {"", answer.request_id}
+    return shared or answer.cache == types_pb2.CACHE_OUTCOME_HIT
+
+
 class Ledger(Protocol):
     """Keeps entries."""
 

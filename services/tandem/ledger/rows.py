@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tandem.conversation_json import to_json
-from tandem.ledger.entry import Entry
+from tandem.ledger.entry import Entry, made_elsewhere
 from tandem.ledger.tables import timestamp
 from tandem.v1 import types_pb2
 
@@ -60,12 +60,12 @@ def rows_of(entry: Entry) -> Rows:
     """Return the rows of an entry. Its key is new, and sorts by time."""
     answer = entry.answer
     key = f"{int(entry.started_at.timestamp() * 1000):012x}{secrets.token_hex(10)}"
-    booked = [] if _made_elsewhere(answer) else answer.attempts
+    booked = [] if made_elsewhere(answer) else answer.attempts
     return Rows(
         _request(entry, key, booked),
         [_attempt(attempt, key, position) for position, attempt in enumerate(booked)],
         [_degradation(each, key, position) for position, each in enumerate(answer.degradations)],
-        [] if _made_elsewhere(answer) else _prompts(entry, key),
+        [] if made_elsewhere(answer) else _prompts(entry, key),
     )
 
 
@@ -75,12 +75,6 @@ def _prompts(entry: Entry, key: str) -> list[Row]:
         return []
     text = json.dumps(to_json(entry.messages), ensure_ascii=False)
     return [(key, text)] if len(text) <= MOST_PROMPT_CHARACTERS else []
-
-
-def _made_elsewhere(answer: types_pb2.Answer) -> bool:
-    """Return True if another entry books the attempts."""
-    shared = answer.source_request_id not in {"", answer.request_id}
-    return shared or answer.cache == types_pb2.CACHE_OUTCOME_HIT
 
 
 # A row is a tuple in the order of its table: every request makes some, and dictionaries take twice as long.

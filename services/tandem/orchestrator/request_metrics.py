@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
+from tandem.ledger.entry import made_elsewhere
 from tandem.orchestrator.ended import Ended
 from tandem.telemetry import metric_names as names
 from tandem.telemetry.measures import NONE, Bounded, Facts, Words, gauge, sampled_trace, words
@@ -32,8 +33,6 @@ REFUSED: Final = frozenset(
 )
 """Reasons that are the client's, not a failure of the service."""
 NANO: Final = 10**9
-GEN_AI: Final = ("chat", "triton")
-"""Operation and provider by the GenAI conventions: every attempt is a chat with a model on Triton."""
 CANCELLED: Final = "CANCELLED"
 ANSWERED: Final = types_pb2.ATTEMPT_OUTCOME_ANSWERED
 
@@ -114,7 +113,8 @@ class RequestMetrics(Collector):
             self._degradations.note((each.reason, *tiers), trace_id=trace)
         if planned:
             self._see_plan(answer)
-            self._attempts.ended(answer, trace)
+            if not made_elsewhere(answer):
+                self._attempts.ended(answer, trace)
 
     def settled(self, ended: Ended) -> None:
         """See its tokens when they are counted."""
@@ -194,7 +194,7 @@ class AttemptMetrics(Collector):
         """See the tokens of its attempts when they are counted."""
         answer = ended.answer
         attempts = answer.attempts
-        if not attempts:
+        if not attempts or made_elsewhere(answer):
             return
         for attempt in attempts:
             target, purpose, usage = attempt.target, attempt.purpose, attempt.usage
@@ -227,9 +227,9 @@ class AttemptMetrics(Collector):
 
 def _as_client(values: Sequence[str]) -> tuple[str, ...]:
     tier, variant, model, _, how = values
-    return (*GEN_AI, model, "" if how == "answered" else how, tier, variant)
+    return (*names.GEN_AI, model, "" if how == "answered" else how, tier, variant)
 
 
 def _as_client_tokens(values: Sequence[str]) -> tuple[str, ...]:
     tier, variant, model, _, direction = values
-    return (*GEN_AI, model, direction, tier, variant)
+    return (*names.GEN_AI, model, direction, tier, variant)

@@ -235,6 +235,10 @@ REFUSED = _gauge(
     "1 while the policy or the catalogue in the files is not used, being wrong; else 0.",
 )
 CATALOGUE = _info("tandem_catalogue_info", "Revision of the catalogue that counts.", "revision")
+CLASSIFIER_ARTIFACT = _info(
+    "tandem_classifier_artifact_info", "Revision of the classifier's artifact.", "revision"
+)
+FUSION_ARTIFACT = _info("tandem_fusion_artifact_info", "Revision of the fusion's artifact.", "revision")
 # Every service's edge; names as the gRPC middlewares of other languages have them.
 RPC_HANDLED = _counter(
     "grpc_server_handled_total", "RPCs that have ended.", "grpc_service", "grpc_method", "grpc_code"
@@ -243,7 +247,38 @@ RPC_SECONDS = _histogram(
     "grpc_server_handling_seconds", "Time that RPCs took.", SECONDS, "grpc_service", "grpc_method"
 )
 RPC_IN_FLIGHT = _gauge("tandem_rpc_in_flight", "RPCs under way.")
+# The classifier.
+CLASSIFIER_SECONDS = _histogram(
+    "tandem_classifier_duration_seconds", "Time to find the signals of a request.", QUICK_SECONDS
+)
+TASKS = _counter("tandem_classifier_tasks_total", "Requests, by what they want done.", "task")
+DOMAINS = _counter("tandem_classifier_domains_total", "Requests, by field of knowledge.", "domain")
+LANGUAGES = _counter("tandem_classifier_languages_total", "Requests, by language.", "language")
+# Fusion.
+FUSION_SECONDS = _histogram(
+    "tandem_fusion_duration_seconds", "Time to choose one of several answers.", QUICK_SECONDS
+)
+FUSIONS = _counter("tandem_fusions_total", "Choices, by the rule that decided.", "rule")
+AGREEMENT = _histogram(
+    "tandem_fusion_agreement_ratio", "Weight of the answer that won over the weight of all.", RATIOS
+)
+# Inference.
+ENGINE_ANSWERS = _counter(
+    "tandem_engine_answers_total", "Answers of engines that have ended, by how.", "tier", "variant", "outcome"
+)
+RECEIPTS = _counter(
+    "tandem_engine_receipts_total",
+    "Questions after what a cut attempt took, by what came of them.",
+    "tier",
+    "variant",
+    "outcome",
+)  # by_engine, received, late
+READY = _gauge(
+    "tandem_variant_ready", "1 while Triton says that the variant can answer, else 0.", "tier", "variant"
+)
 # GenAI semantic conventions, v1.41.0, as Prometheus spells them; `tier` and `variant` are Tandem's own beside them.
+GEN_AI: Final = ("chat", "triton")
+"""Operation and provider: every attempt is a chat with a model on Triton."""
 _GEN_AI = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 CLIENT_TOKENS = _histogram(
     "gen_ai_client_token_usage",
@@ -260,6 +295,31 @@ CLIENT_SECONDS = _histogram(
     OPERATION_SECONDS,
     *_GEN_AI,
     "error_type",
+    "tier",
+    "variant",
+)
+SERVER_SECONDS = _histogram(
+    "gen_ai_server_request_duration_seconds",
+    "Generative AI server request duration.",
+    OPERATION_SECONDS,
+    *_GEN_AI,
+    "error_type",
+    "tier",
+    "variant",
+)
+SERVER_FIRST_TOKEN = _histogram(
+    "gen_ai_server_time_to_first_token_seconds",
+    "Time to generate the first token, of successful answers.",
+    FIRST_TOKEN_SECONDS,
+    *_GEN_AI,
+    "tier",
+    "variant",
+)
+SERVER_PER_TOKEN = _histogram(
+    "gen_ai_server_time_per_output_token_seconds",
+    "Time per token after the first, of successful answers.",
+    PER_TOKEN_SECONDS,
+    *_GEN_AI,
     "tier",
     "variant",
 )

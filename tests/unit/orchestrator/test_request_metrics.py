@@ -187,6 +187,18 @@ async def test_an_answer_from_the_cache_takes_no_tokens() -> None:
     assert after.of("tandem_attempts_total") == before.of("tandem_attempts_total")
 
 
+@pytest.mark.virtual_time
+async def test_attempts_that_several_requests_share_are_counted_once() -> None:
+    world = World(saying("be", "cause"))
+    metrics = measured(world)
+    answers = await asyncio.gather(*(world.ask() for _ in range(3)))
+    assert len({answer.text for answer in answers}) == 1
+    found = told(metrics)
+    assert found.total("tandem_requests_total") == 3
+    assert found.total("tandem_attempts_total") == 1
+    assert found.total("tandem_tokens_total") == found.total("tandem_tenant_tokens_total") == 5 + 2
+
+
 @given(st.lists(st.text("abcdef0123456789", max_size=3), max_size=MOST_TENANTS + 100))
 def test_there_are_never_more_tenants_than_can_be_told_apart(tenants: list[str]) -> None:
     metrics = RequestMetrics(["listed"])

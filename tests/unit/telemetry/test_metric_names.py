@@ -30,6 +30,7 @@ ONCE = {
     "tandem_breaker_state",
     "tandem_ledger_lag_entries",
     "tandem_rpc_in_flight",
+    "tandem_variant_ready",
     "tandem_share_cost_target_usd",
     "gen_ai_client_token_usage",
 }
