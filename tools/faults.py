@@ -23,9 +23,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
 
 from fault_matrix.layout import Mode
@@ -40,6 +42,7 @@ from tandem.embedded.errors import EmbeddedError
 from tandem.embedded.system import wait_healthy
 from tandem.ledger.checking import MetricsUnreadable
 from tandem.ledger.errors import LedgerUnusable
+from tandem.serving.tls import Tls, TlsUnusable
 
 T = TypeVar("T")
 ROWS: Final = (*PROMPT_ROWS, *PROCESS_ROWS)
@@ -59,6 +62,25 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         description=f"{__doc__}\nRows:\n{listed}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--target", metavar="HOST:PORT", help="the orchestrator of a deployment to test")
+    for option, what in (
+        ("ca", "authorities of the target's certificate, to speak TLS"),
+        ("cert", "certificate to show to the target"),
+        ("key", "key of that certificate"),
+    ):
+        variable = f"TANDEM_{option.upper()}"
+        parser.add_argument(
+            f"--{option}",
+            type=Path,
+            metavar="FILE",
+            default=os.environ.get(variable),
+            help=f"{what} (default: ${variable})",
+        )
+    parser.add_argument(
+        "--server-name",
+        metavar="NAME",
+        default=os.environ.get("TANDEM_SERVER_NAME", ""),
+        help="name in the target's certificate (default: $TANDEM_SERVER_NAME)",
+    )
     parser.add_argument(
         "--ledger", metavar="URL", default="", help="SQLAlchemy URL of the target's ledger, for amplification"
     )
@@ -108,9 +130,11 @@ async def run(options: argparse.Namespace) -> tuple[list[Result], list[Row]]:
     if not options.target:
         mode: Mode = options.mode or "embedded"
         return await run_in_own_world(mode, rows, options.requests, say), []
-    if not await wait_healthy(options.target, ("",), REACH_SECONDS):
+    tls = Tls(options.ca, options.cert, options.key, options.server_name)
+    spoken = tls if tls.named() else None
+    if not await wait_healthy(options.target, ("",), REACH_SECONDS, spoken):
         raise StartFailed(f"{options.target} is not healthy; name the address of a running orchestrator")
-    target = Target(options.target, options.ledger, options.metrics)
+    target = Target(options.target, options.ledger, options.metrics, spoken)
     possible = [row for row in rows if not row.needs_control]
     skipped = [row for row in rows if row.needs_control]
     return await run_on_target(target, possible, options.requests, say), skipped
@@ -139,7 +163,7 @@ def main() -> int:
     options = arguments()
     try:
         results, skipped = asyncio.run(stoppable(run(options)))
-    except (EmbeddedError, LedgerUnusable, MetricsUnreadable, StartFailed) as error:
+    except (EmbeddedError, LedgerUnusable, MetricsUnreadable, StartFailed, TlsUnusable) as error:
         say(f"faults: {error}")
         return 2
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -45,6 +45,13 @@ EVERYTHING: Final = {
     },
     "classifier": {"artifact": "/extra/own.safetensors"},
     "fusion": {"reliability": {"r1": 0.6}, "artifact": "/extra/votes.json"},
+    "tls": {
+        "enabled": True,
+        "serverName": "tandem",
+        "clients": {"caSecret": "clients"},
+        "certManager": {"enabled": True, "issuerRef": {"name": "ours"}, "dnsNames": ["tandem.example"]},
+    },
+    "gateway": {"enabled": True, "parentRefs": [{"name": "front"}], "hostnames": ["tandem.example"]},
     "networkPolicy": {
         "metrics": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
         "orchestratorEgress": [{"ports": [{"port": 5432, "protocol": "TCP"}]}],
@@ -68,6 +75,10 @@ SPREAD: Final = {
     "monitoring": {"serviceMonitor": {"enabled": True}, "rules": {"enabled": True}},
 }
 """A tier over two nodes, and what needs definitions that not every cluster has."""
+
+
+MESHES: Final = {kind: {"mesh": {"kind": kind}} for kind in ("istio", "linkerd")}
+"""In a mesh."""
 
 
 class Refused(Exception):

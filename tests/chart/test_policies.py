@@ -12,6 +12,7 @@ import pytest
 from tandem.cli.settings import settings_class, variable
 from tests.chart.rendering import (
     EVERYTHING,
+    MESHES,
     PROFILES,
     SPREAD,
     Object,
@@ -29,6 +30,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{profile: (profile, {}) for profile in PROFILES},
     "everything": ("", EVERYTHING),
     "spread": ("", SPREAD),
+    **{kind: ("", values) for kind, values in MESHES.items()},
     "nothing": (
         "",
         {
@@ -42,7 +44,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 RESTRICTED_VOLUMES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
 }  # fmt: skip
-DEFINED_ELSEWHERE = {"keda.sh", "leaderworkerset.x-k8s.io", "monitoring.coreos.com"}
+DEFINED_ELSEWHERE = {
+    "cert-manager.io", "gateway.networking.k8s.io", "keda.sh", "leaderworkerset.x-k8s.io", "monitoring.coreos.com",
+    "networking.istio.io", "policy.linkerd.io", "security.istio.io",
+}  # fmt: skip
 SERVICES = ["orchestrator", "classifier", "inference", "fusion"]
 
 
@@ -155,6 +160,7 @@ def test_every_service_selects_a_pod_and_its_ports(objects: list[Object]) -> Non
         ]
         for port in service["spec"]["ports"]:
             assert open_ports[port["targetPort"]] == port["port"]
+        assert "health" not in {port["name"] for port in service["spec"]["ports"]}, "it is for the kubelet"
 
 
 def test_every_workload_selects_its_own_pods_and_no_others(objects: list[Object]) -> None:

@@ -21,6 +21,7 @@ from fault_matrix.row import Row, Scene
 from fault_matrix.tandem_system import tandem_of
 from fault_matrix.tritons import Tritons, simulated_tritons
 from tandem.serving.clients import open_channel
+from tandem.serving.tls import Tls
 
 Say = Callable[[str], None]
 DISTURBED_SECONDS: Final = 60.0
@@ -34,6 +35,8 @@ class Target:
     address: str
     ledger: str = ""
     metrics_urls: Sequence[str] = ()
+    tls: Tls | None = None
+    """How to speak TLS with it; None: in plaintext."""
 
 
 async def run_on_target(target: Target, rows: Sequence[Row], count: int, say: Say) -> list[Result]:
@@ -44,7 +47,7 @@ async def run_on_target(target: Target, rows: Sequence[Row], count: int, say: Sa
         bookkeeping = Bookkeeping(target.ledger, target.metrics_urls)
         load = _load(row, count)
         await bookkeeping.open()
-        await _put(load, target.address)
+        await _put(load, target.address, target.tls)
         results.append(await _closed(row, load, bookkeeping))
     return results
 
@@ -85,11 +88,11 @@ def _load(row: Row, count: int) -> Load:
     return Load([row.ask(number) for number in range(max(1, round(row.share * count)))], row.at_once)
 
 
-async def _put(load: Load, address: str) -> None:
+async def _put(load: Load, address: str, tls: Tls | None = None) -> None:
     # A full collection in the midst of the load would stop this process for so long that answers seem late.
     gc.collect()
     gc.freeze()
-    async with open_channel(address) as channel:
+    async with open_channel(address, tls) as channel:
         await load.run(AskingClient(channel).ask)
 
 

@@ -23,15 +23,22 @@ selector:
     {{- .selector | nindent 4 }}
 {{- end -}}
 
-{{/* Metadata of the pods. Takes a dict: settings, labels, and the checksum of what is read only at the start. */}}
+{{/* Metadata of the pods. Takes a dict: root, settings, labels, and the checksum of what is read only at the start. */}}
 {{- define "tandem.podMetadata" -}}
 labels:
   {{- .labels | nindent 2 }}
+  {{- with include "tandem.meshLabels" .root }}
+  {{- . | nindent 2 }}
+  {{- end }}
   {{- with .settings.podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-{{- if or .checksum .settings.podAnnotations }}
+{{- $mesh := include "tandem.meshAnnotations" .root }}
+{{- if or .checksum .settings.podAnnotations $mesh }}
 annotations:
+  {{- with $mesh }}
+  {{- . | nindent 2 }}
+  {{- end }}
   {{- with .checksum }}
   checksum/config: {{ . }}
   {{- end }}
@@ -111,6 +118,10 @@ livenessProbe:
 {{- $selector := include "tandem.selector" (list $root .component .tier) -}}
 {{- $labels := include "tandem.labels" (list $root .component .tier) -}}
 {{- $prefix := printf "TANDEM_%s_" (upper .service) -}}
+{{- $health := include "tandem.healthPort" $root -}}
+{{- $tls := include "tandem.tlsVolumes" (dict "root" $root "name" $name "service" .service) | fromJsonArray -}}
+{{- $volumes := concat (.volumes | default list) $tls -}}
+{{- $mounts := concat (.mounts | default list) (include "tandem.tlsMounts" $tls | fromJsonArray) -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -122,7 +133,7 @@ spec:
   {{- include "tandem.deploymentSpec" (dict "settings" $settings "selector" $selector) | nindent 2 }}
   template:
     metadata:
-      {{- include "tandem.podMetadata" (dict "settings" $settings "labels" $labels) | nindent 6 }}
+      {{- include "tandem.podMetadata" (dict "root" $root "settings" $settings "labels" $labels) | nindent 6 }}
     spec:
       {{- include "tandem.podSpec" (dict "root" $root "settings" $settings "selector" $selector "grace" (add (int64 $settings.preStopSeconds) (int64 .drain) 10)) | nindent 6 }}
       containers:
@@ -139,6 +150,12 @@ spec:
             - {name: {{ $prefix }}DRAIN_SECONDS, value: {{ .drain | quote }}}
             - {name: {{ $prefix }}LOG_FORMAT, value: {{ $settings.logFormat }}}
             - {name: {{ $prefix }}LOG_LEVEL, value: {{ $settings.logLevel }}}
+            {{- with $health }}
+            - {name: {{ $prefix }}HEALTH_LISTEN, value: "0.0.0.0:{{ . }}"}
+            {{- end }}
+            {{- if $root.Values.tls.enabled }}
+            {{- include "tandem.tlsEnv" (dict "root" $root "service" .service) | nindent 12 }}
+            {{- end }}
             {{- with .env }}
             {{- . | nindent 12 }}
             {{- end }}
@@ -150,7 +167,10 @@ spec:
             {{- if $root.Values.monitoring.metrics }}
             - {name: metrics, containerPort: 9464, protocol: TCP}
             {{- end }}
-          {{- include "tandem.grpcProbes" (merge (dict "port" .port) $settings) | nindent 10 }}
+            {{- with $health }}
+            - {name: health, containerPort: {{ . }}, protocol: TCP}
+            {{- end }}
+          {{- include "tandem.grpcProbes" (merge (dict "port" (default .port $health | int)) $settings) | nindent 10 }}
           {{- if $settings.preStopSeconds }}
           lifecycle:
             preStop:
@@ -163,7 +183,7 @@ spec:
             {{- if .documents }}
             - {name: documents, mountPath: /etc/tandem, readOnly: true}
             {{- end }}
-            {{- range .mounts }}
+            {{- range $mounts }}
             - {{ toJson . }}
             {{- end }}
             {{- with $settings.extraVolumeMounts }}
@@ -179,7 +199,7 @@ spec:
         - name: documents
           configMap: {name: {{ $full }}-documents}
         {{- end }}
-        {{- range .volumes }}
+        {{- range $volumes }}
         - {{ toJson . }}
         {{- end }}
         {{- with $settings.extraVolumes }}

@@ -37,11 +37,15 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Where a server listens, how long it may drain, and what it shows to clients: None: plaintext."""
+    """Where a server listens, how long it may drain, what it shows to clients, and where else its health is told.
+
+    Without `tls` it speaks plaintext, without `health_address` health is told at `address` only.
+    """
 
     address: str
     drain_seconds: float
     tls: Tls | None = None
+    health_address: str = ""
 
 
 class Server:
@@ -67,7 +71,8 @@ class Server:
         self._services = services
         self._edge = Edge(deadline, authenticator)
         self._health = Health()
-        self.port = 0
+        self.port = self.health_port = 0
+        self._probed = grpc.aio.server(options=[("grpc.so_reuseport", 0)]) if listen.health_address else None
         self.grpc = grpc.aio.server(
             interceptors=[self._edge],
             options=[
@@ -96,13 +101,12 @@ class Server:
         names = [*self._services, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
         reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], self.grpc)
         self.set_health({"": False, **dict.fromkeys(self._services, False), LIVE: True})
-        try:
-            self.port = self._add_port()
-        except RuntimeError as error:
-            raise StartError(
-                f"cannot listen on {self._listen.address}: {error}; choose another address"
-            ) from error
+        self.port = self._bind(self.grpc, self._listen.address, self._listen.tls)
         await self.grpc.start()
+        if self._probed:
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._probed)
+            self.health_port = self._bind(self._probed, self._listen.health_address)
+            await self._probed.start()
         _log.info(
             "listening",
             address=self._listen.address,
@@ -111,11 +115,14 @@ class Server:
             services=list(self._services),
         )
 
-    def _add_port(self) -> int:
-        tls, address = self._listen.tls, self._listen.address
-        if tls is None:
-            return self.grpc.add_insecure_port(address)
-        return self.grpc.add_secure_port(address, server_credentials(tls))
+    @staticmethod
+    def _bind(server: grpc.aio.Server, address: str, tls: Tls | None = None) -> int:
+        try:
+            if tls is None:
+                return server.add_insecure_port(address)
+            return server.add_secure_port(address, server_credentials(tls))
+        except RuntimeError as error:
+            raise StartError(f"cannot listen on {address}: {error}; choose another address") from error
 
     def set_deadline(self, deadline: DeadlineRule) -> None:
         """Set how long a request may take that comes from now on."""
@@ -146,6 +153,8 @@ class Server:
         self._health.end()
         # A short grace lets the last responses leave.
         await self.grpc.stop(0.2)
+        if self._probed:
+            await self._probed.stop(None)
         _log.info("stopped", cut_off=left)
 
 

@@ -42,6 +42,9 @@ class ServiceSettings(BaseSettings):
     tls_client_ca: Path | None = None
     """Authorities, in PEM, one of which must have issued a client's certificate (mTLS). Absent: none is asked for."""
 
+    health_listen: str = ""
+    """Second address, in plaintext, that tells health and nothing else: for probes that cannot do TLS. Empty: none."""
+
     def listening(self) -> Listen:
         """Return where and how the server listens.
 
@@ -49,7 +52,7 @@ class ServiceSettings(BaseSettings):
             TlsUnusable: only some of the files of TLS are named.
         """
         tls = Tls(self.tls_client_ca, self.tls_certificate, self.tls_key)
-        return Listen(self.listen, self.drain_seconds, tls if tls.named() else None)
+        return Listen(self.listen, self.drain_seconds, tls if tls.named() else None, self.health_listen)
 
 
 class CalleeSettings(ServiceSettings):

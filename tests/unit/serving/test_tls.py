@@ -21,16 +21,19 @@ from typer.testing import CliRunner
 
 from tandem.cli.app import app
 from tandem.client import Client
+from tandem.embedded.system import wait_healthy
 from tandem.errors import BackendUnavailable
 from tandem.serving import lasting_channel
-from tandem.serving.server import Listen, Server
+from tandem.serving.clients import open_channel
+from tandem.serving.server import LIVE, Listen, Server
 from tandem.serving.tls import FollowedTls, Tls, TlsUnusable, server_credentials
 from tandem.v1 import orchestrator_pb2, orchestrator_pb2_grpc
+from tests.fakes.calls import question
 from tests.fakes.certificates import YESTERDAY, Authority, pair, replace, shown
 from tests.fakes.listening import ORCHESTRATOR, RULE
 from tests.fakes.servicer import BareServicer
 
-SOON = 5.0
+SOON = 15.0
 
 
 class Noting(BareServicer):
@@ -139,6 +142,24 @@ async def test_nothing_older_than_tls_1_2_is_spoken(newest: str, spoken: bool, a
         with contextlib.nullcontext() if spoken else pytest.raises((ssl.SSLError, ConnectionError)):
             _, writer = await asyncio.open_connection(host, int(port), ssl=context)
             writer.close()
+
+
+async def test_health_is_told_without_tls_on_a_port_of_its_own_and_nothing_else(authority: Authority) -> None:
+    server = Server(
+        Listen("127.0.0.1:0", 1.0, authority.issue("server"), "127.0.0.1:0"), RULE, [ORCHESTRATOR]
+    )
+    orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(Noting(), server.grpc)
+    await server.start()
+    server.set_health({"": True})
+    address = f"127.0.0.1:{server.health_port}"
+    assert await wait_healthy(address, ("", ORCHESTRATOR), 0.2) is False
+    assert await wait_healthy(address, ("", LIVE), 5)
+    async with open_channel(address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await orchestrator_pb2_grpc.OrchestratorServiceStub(channel).Generate(question(), timeout=SOON)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    await server.drain()
+    assert await wait_healthy(address, (LIVE,), 0.2) is False
 
 
 # --- renewal
