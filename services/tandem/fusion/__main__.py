@@ -13,6 +13,8 @@ from tandem.serving.rpc_metrics import RpcMetrics
 from tandem.serving.run import always_healthy, run
 from tandem.serving.server import Server
 from tandem.telemetry.logs import configure
+from tandem.telemetry.settings import TracingSettings
+from tandem.telemetry.tracing import tracing
 from tandem.v1 import fusion_pb2_grpc
 
 
@@ -22,8 +24,13 @@ async def serve(settings: Settings) -> None:
     Raises:
         ArtifactUnusable: the file does not hold an artifact.
     """
-    async with current_weighing(settings.artifact) as weighing, exposed(settings.metrics_listen) as metrics:
+    async with (
+        tracing("tandem-fusion", TracingSettings()) as traced,
+        current_weighing(settings.artifact) as weighing,
+        exposed(settings.metrics_listen) as metrics,
+    ):
         server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
+        server.trace(traced)
         if metrics:
             metrics.add(RpcMetrics(server))
         fusion_pb2_grpc.add_FusionServiceServicer_to_server(

@@ -21,6 +21,7 @@ from tandem.serving.health import Health
 from tandem.serving.tls import Tls, server_credentials
 from tandem.serving.validation import prepare
 from tandem.telemetry.logs import logger
+from tandem.telemetry.tracing import Tracing
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """Largest message, as the contract states."""
@@ -78,6 +79,14 @@ class Server:
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             ],
         )
+
+    def trace(self, tracing: Tracing | None) -> None:
+        """Trace the calls that arrive; None: do not."""
+        if tracing is not None:
+            from tandem.serving.tracing import RpcSpans  # noqa: PLC0415 - OpenTelemetry, for those who trace
+
+            self._edge.begin = tracing.begin
+            self.watch(RpcSpans(tracing))
 
     async def start(self) -> None:
         """Listen.
