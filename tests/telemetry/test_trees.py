@@ -172,6 +172,27 @@ async def test_a_model_that_fails_is_replaced(failure: Exception, kind: str) -> 
     assert attributes(root)[Attribute.KEEP] == "degraded"
 
 
+async def test_a_seam_is_an_event_where_and_when_it_was() -> None:
+    broken = [text("Grüße. "), text("und"), BackendUnavailable("dead")]
+    fallbacks = [{"from": "r1", "on": "unavailable", "to": ["pro"]}]
+    async with traced(World(broken, saying("weiter"), fallbacks=fallbacks)) as running:
+        stream = running.client.stream("why?", no_cache=True)
+        events = [event async for event in stream]
+    (seam,) = (event.seam for event in events if event.HasField("seam"))
+    spans = running.spans
+    assert spans.tree() == [STREAM, *TAKEN_OVER[1:]]
+    (told,) = spans.one(STREAM).events
+    assert told.name == SpanEvent.SEAM
+    assert told.attributes == {
+        Attribute.SEAM_OFFSET: seam.byte_offset,
+        Attribute.SEAM_FROM: "r1/fp16",
+        Attribute.SEAM_TO: "pro/bf16",
+    }
+    assert seam.byte_offset == len("Grüße. und".encode())
+    # The second attempt had a place at once, so its span begins with the seam.
+    assert told.timestamp == pytest.approx(spans.one("chat pro").start_time, abs=1)
+
+
 async def test_an_error_that_is_raised_ends_the_tree() -> None:
     async with traced(World([BackendError("broken")])) as running:
         with pytest.raises(BackendError):

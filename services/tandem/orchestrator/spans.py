@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -32,6 +32,7 @@ def _words(enum: Any, prefix: str) -> dict[int, str]:
 
 
 _STRATEGY: Final = _words(types_pb2.Strategy, "STRATEGY_")
+_CHOSEN_BY: Final = _words(types_pb2.ChosenBy, "CHOSEN_BY_")
 _CACHE: Final = _words(types_pb2.CacheOutcome, "CACHE_OUTCOME_")
 _REASON: Final = _words(types_pb2.DegradationReason, "DEGRADATION_REASON_")
 _PURPOSE: Final = _words(types_pb2.AttemptPurpose, "ATTEMPT_PURPOSE_")
@@ -92,6 +93,7 @@ class RequestSpans:
         }
         if answer.HasField("plan"):
             found[Attribute.STRATEGY] = _STRATEGY[answer.plan.strategy]
+            found[Attribute.CHOSEN_BY] = _CHOSEN_BY[answer.plan.chosen_by]
             if answer.plan.rule:
                 found[Attribute.RULE] = answer.plan.rule
         if answer.answered_by.tier:
@@ -107,8 +109,21 @@ class RequestSpans:
         return found
 
     def events(self) -> list[Event]:
-        """Return what happened in it."""
-        return []
+        """Return what happened in it: each seam, where another model went on with what was said."""
+        spans, attempts = TraceSpans(self._tracing.maker, self._trace), self._answer.attempts
+        return [
+            spans.event(
+                SpanEvent.SEAM,
+                self._call.started + attempt.started_ms / 1000.0,
+                {
+                    Attribute.SEAM_OFFSET: attempt.seam_byte_offset,
+                    Attribute.SEAM_FROM: _name(_before(attempts, attempt).target),
+                    Attribute.SEAM_TO: _name(attempt.target),
+                },
+            )
+            for attempt in attempts
+            if attempt.HasField("seam_byte_offset")
+        ]
 
     def whole(self) -> ReadableSpan:
         """Return the span of the request itself, where no span of a call is that."""
@@ -176,6 +191,8 @@ class RequestSpans:
             yield Attribute.POLICY_REVISION, answer.plan.policy_revision
             yield Attribute.MARGIN_MS, answer.plan.margin_ms
             yield Attribute.RESERVE_MS, answer.plan.reserve_ms
+            if answer.plan.HasField("threshold"):
+                yield Attribute.THRESHOLD, answer.plan.threshold
         elif slot == Slot.FUSE and answer.HasField("fusion"):
             yield Attribute.AGREEMENT, answer.fusion.agreement
             yield Attribute.FUSION_RULE, _RULE[answer.fusion.rule]
@@ -250,6 +267,12 @@ class RequestSpans:
             return []
         fused = any(phase.slot == Slot.FUSE for phase in self._phases)
         return [spans.link(Slot.FUSE, _PURPOSE[attempt.purpose])] if fused else []
+
+
+def _before(attempts: Sequence[types_pb2.Attempt], attempt: types_pb2.Attempt) -> types_pb2.Attempt:
+    """Return the attempt that another one took over from: the last that was shown."""
+    shown = (each for each in reversed(attempts[: attempt.index]) if each.purpose not in COMPARED)
+    return next(shown, attempts[0])
 
 
 def _name(target: types_pb2.Target) -> str:

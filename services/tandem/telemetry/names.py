@@ -41,6 +41,8 @@ class SpanEvent:
 
     FIRST_TOKEN: Final = "tandem.first_token"  # noqa: S105 - not a secret
     """The first token came."""
+    SEAM: Final = "tandem.seam"
+    """Another model went on with the answer."""
 
 
 class Attribute:
@@ -50,6 +52,7 @@ class Attribute:
     REQUEST_ID: Final = "tandem.request_id"
     TENANT: Final = "tandem.tenant"
     STRATEGY: Final = "tandem.strategy"
+    CHOSEN_BY: Final = "tandem.chosen_by"
     RULE: Final = "tandem.rule"
     CACHE_OUTCOME: Final = "tandem.cache.outcome"
     CACHE_SOURCE: Final = "tandem.cache.source_request_id"
@@ -73,6 +76,7 @@ class Attribute:
     LANGUAGE: Final = "tandem.signals.language"
     ARTIFACT_REVISION: Final = "tandem.artifact.revision"
     POLICY_REVISION: Final = "tandem.policy.revision"
+    THRESHOLD: Final = "tandem.plan.threshold"
     MARGIN_MS: Final = "tandem.plan.margin_ms"
     RESERVE_MS: Final = "tandem.plan.reserve_ms"
     AGREEMENT: Final = "tandem.fusion.agreement"
@@ -90,6 +94,11 @@ class Attribute:
 
     # Of a call to Triton.
     MODEL: Final = "tandem.triton.model"
+
+    # Of a seam.
+    SEAM_OFFSET: Final = "tandem.seam.byte_offset"
+    SEAM_FROM: Final = "tandem.seam.from"
+    SEAM_TO: Final = "tandem.seam.to"
 
     # Of a link.
     LINK: Final = "tandem.link"
