@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from typing import Any, Final
@@ -47,7 +47,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         """Whether it answers with an error."""
         self.metadata: list[tuple[str, str]] = []
         self._spans: list[Received] = []
-        self._arrived = threading.Condition()
+        self._arrived = threading.Condition(threading.RLock())
 
     def Export(
         self, request: trace_service_pb2.ExportTraceServiceRequest, context: grpc.ServicerContext
@@ -70,14 +70,13 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         with self._arrived:
             return [span for span in self._spans if span.trace_id == trace_id]
 
-    def wait(self, trace_id: str, count: int) -> list[Received]:
-        """Return the spans of a trace when so many have arrived; fewer if they take too long."""
+    def wait(self, trace_id: str, enough: Callable[[list[Received]], bool]) -> list[Received]:
+        """Return the spans of a trace when those that have arrived are enough, or take too long."""
         end = time.monotonic() + WAIT_SECONDS
         with self._arrived:
-            while sum(span.trace_id == trace_id for span in self._spans) < count:
-                if not self._arrived.wait(end - time.monotonic()):
-                    break
-        return self.of(trace_id)
+            while not enough(self.of(trace_id)) and self._arrived.wait(end - time.monotonic()):
+                pass
+            return self.of(trace_id)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from tandem.client import user
 from tandem.errors import BackendError, BackendUnavailable, DeadlineExceeded, InvalidRequest, OutOfMemory
 from tandem.telemetry.names import Attribute, SpanEvent
 from tandem.v1 import orchestrator_pb2, types_pb2
-from tests.fakes.inference import HANG, ScriptedInference, saying, text
+from tests.fakes.inference import HANG, ScriptedInference, Step, saying, text
 from tests.fakes.services import signals
 from tests.fakes.tracing import GENERATE, STREAM, Spans, attributes, milliseconds, traced
 from tests.fakes.world import World
@@ -158,7 +158,8 @@ async def test_a_model_that_fails_is_replaced(failure: Exception, kind: str) -> 
     fallbacks = [
         {"from": "r1", "on": on, "to": ["pro"]} for on in ("timeout", "out_of_memory", "unavailable")
     ]
-    async with traced(World([failure], saying("therefore"), fallbacks=fallbacks)) as running:
+    failing: list[Step] = [failure]
+    async with traced(World(failing, saying("therefore"), fallbacks=fallbacks)) as running:
         await running.client.ask("why?", no_cache=True)
     spans = running.spans
     check_times(spans)
@@ -173,7 +174,7 @@ async def test_a_model_that_fails_is_replaced(failure: Exception, kind: str) -> 
 
 
 async def test_a_seam_is_an_event_where_and_when_it_was() -> None:
-    broken = [text("Grüße. "), text("und"), BackendUnavailable("dead")]
+    broken: list[Step] = [text("Grüße. "), text("und"), BackendUnavailable("dead")]
     fallbacks = [{"from": "r1", "on": "unavailable", "to": ["pro"]}]
     async with traced(World(broken, saying("weiter"), fallbacks=fallbacks)) as running:
         stream = running.client.stream("why?", no_cache=True)
@@ -332,9 +333,8 @@ def roots(spans: Spans) -> list[ReadableSpan]:
 async def test_without_sampling_only_what_went_wrong_is_kept(
     failure: Exception | None, kept: str | None
 ) -> None:
-    world = World(
-        [failure] if failure else None, fallbacks=[{"from": "r1", "on": "out_of_memory", "to": ["pro"]}]
-    )
+    script: list[Step] | None = [failure] if failure else None
+    world = World(script, fallbacks=[{"from": "r1", "on": "out_of_memory", "to": ["pro"]}])
     async with traced(world, otel_traces_sampler="always_off") as running:
         with contextlib.suppress(BackendError):
             await running.client.ask("why?", no_cache=True)
