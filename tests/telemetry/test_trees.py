@@ -83,7 +83,7 @@ async def test_a_request() -> None:
     assert told[Attribute.CACHE_OUTCOME] == "bypassed"
     assert told[Attribute.OUTPUT_TOKENS] == answer.usage.output_tokens == 2
     assert told[Attribute.COST_USD] * 1e9 == pytest.approx(answer.cost_nano_usd)
-    assert told[Attribute.DEADLINE_MS] == pytest.approx(5000, abs=20)
+    assert 4000 < told[Attribute.DEADLINE_MS] <= 5000
     assert Attribute.KEEP not in told
 
 

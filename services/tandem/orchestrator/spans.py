@@ -108,9 +108,13 @@ class RequestSpans:
             found[Attribute.CACHE_SOURCE] = answer.source_request_id
         return found
 
-    def events(self) -> list[Event]:
+    def spans(self) -> TraceSpans:
+        """Return what makes its spans."""
+        return TraceSpans(self._tracing.maker, self._trace)
+
+    def events(self, spans: TraceSpans) -> list[Event]:
         """Return what happened in it: each seam, where another model went on with what was said."""
-        spans, attempts = TraceSpans(self._tracing.maker, self._trace), self._answer.attempts
+        attempts = self._answer.attempts
         return [
             spans.event(
                 SpanEvent.SEAM,
@@ -125,9 +129,8 @@ class RequestSpans:
             if attempt.HasField("seam_byte_offset")
         ]
 
-    def whole(self) -> ReadableSpan:
+    def whole(self, spans: TraceSpans) -> ReadableSpan:
         """Return the span of the request itself, where no span of a call is that."""
-        spans = TraceSpans(self._tracing.maker, self._trace)
         attributes = {Attribute.REQUEST_ID: self._call.request_id, **self.attributes()}
         if self._trace.keep:
             attributes[Attribute.KEEP] = self._trace.keep
@@ -139,22 +142,20 @@ class RequestSpans:
             attributes,
             error=self._reason,
             fault=self._reason in FAULTS,
-            events=self.events(),
+            events=self.events(spans),
         )
 
-    def children(self) -> list[ReadableSpan]:
+    def children(self, spans: TraceSpans) -> list[ReadableSpan]:
         """Return the spans below it."""
-        spans = TraceSpans(self._tracing.maker, self._trace)
         made = [self._phase(spans, phase) for phase in self._phases]
         for attempt in self._answer.attempts:
             made.extend(self._attempt(spans, attempt))
         if self._settled is not None and not self._apart:
-            made.append(self.record())
+            made.append(self.record(spans))
         return made
 
-    def record(self) -> ReadableSpan:
+    def record(self, spans: TraceSpans) -> ReadableSpan:
         """Return the span of the books: from the end of the request until every token is counted."""
-        spans = TraceSpans(self._tracing.maker, self._trace)
         settled = all(attempt.usage_settled for attempt in self._answer.attempts)
         return spans.span(
             SpanName.RECORD,
@@ -187,7 +188,6 @@ class RequestSpans:
             yield Attribute.LANGUAGE, signals.language.value
             yield Attribute.ARTIFACT_REVISION, signals.artifact_revision
         elif slot == Slot.PLAN and answer.HasField("plan"):
-            yield Attribute.STRATEGY, _STRATEGY[answer.plan.strategy]
             yield Attribute.POLICY_REVISION, answer.plan.policy_revision
             yield Attribute.MARGIN_MS, answer.plan.margin_ms
             yield Attribute.RESERVE_MS, answer.plan.reserve_ms

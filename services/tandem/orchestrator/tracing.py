@@ -67,7 +67,8 @@ class _Whole:
 
     def spans(self) -> list[ReadableSpan]:
         """Make its spans."""
-        return [self._story.whole(), *self._story.children()]
+        spans = self._story.spans()
+        return [self._story.whole(spans), *self._story.children(spans)]
 
 
 class _Late:
@@ -81,4 +82,4 @@ class _Late:
 
     def spans(self) -> list[ReadableSpan]:
         """Make the span of the books."""
-        return [self._story.record()]
+        return [self._story.record(self._story.spans())]

@@ -81,6 +81,6 @@ class _Served:
             kind=SpanKind.SERVER,
             error=self._reason,
             fault=self._reason in FAULTS,
-            events=story.events() if story else (),
+            events=story.events(spans) if story else (),
         )
-        return [served, *(story.children() if story else ())]
+        return [served, *(story.children(spans) if story else ())]

@@ -90,7 +90,6 @@ class Encoder:
         )
         made.MergeFromString(self._attributes(span.attributes))
         status = span.status.status_code
-        made.status.SetInParent()
         if status is not StatusCode.UNSET:
             made.status.code = status.value
         if span.events:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.util.types import AttributeValue
 
+    from tandem.telemetry.spans import TraceSpans
+
 # W3C Trace Context: versions after 00 may carry more behind the flags, ff is no version, zeros are no identifier.
 _TRACEPARENT: Final = re.compile(
     r"(?:00-(?=.{52}\Z)|(?!00|ff)[0-9a-f]{2}-)(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
@@ -40,10 +42,10 @@ class Story(Protocol):
     def attributes(self) -> dict[str, AttributeValue]:
         """Return what the span of the call says of the request."""
 
-    def events(self) -> Sequence[Event]:
+    def events(self, spans: TraceSpans) -> Sequence[Event]:
         """Return what happened in it."""
 
-    def children(self) -> list[ReadableSpan]:
+    def children(self, spans: TraceSpans) -> list[ReadableSpan]:
         """Return the spans below it."""
 
 

@@ -68,7 +68,13 @@ ENCODER = Encoder()
 
 @given(st.lists(spans, max_size=6))
 def test_the_bytes_mean_what_those_of_the_sdk_mean(given_spans: list[ReadableSpan]) -> None:
-    assert ENCODER.encode(given_spans) == encode_spans(given_spans)
+    expected = encode_spans(given_spans)
+    for part in expected.resource_spans:
+        for span in part.scope_spans[0].spans:
+            # An absent status means the same as one that is unset.
+            if not span.status.code:
+                span.ClearField("status")
+    assert ENCODER.encode(given_spans) == expected
 
 
 def span_with(**given_attributes: Any) -> ReadableSpan:
