@@ -69,6 +69,10 @@ test-contract: $(INSTALLED) ## Run the tests of the protobuf contract and of its
 test-integration: triton-env ## Run the services together, against the simulator on a real Triton.
 	$(BIN)/pytest tests/integration
 
+.PHONY: test-telemetry
+test-telemetry: triton-env ## Run the tests of traces, against the simulator on a real Triton and a real OTLP receiver.
+	$(BIN)/pytest tests/telemetry
+
 .PHONY: test-e2e
 test-e2e: triton-env ## Run the whole system with the real model on a real Triton.
 	$(BIN)/pytest tests/e2e

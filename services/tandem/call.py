@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
 from tandem.clock import now
+from tandem.telemetry.trace import Trace, trace_id_of
 
 NAME: Final = "[A-Za-z0-9._-]{1,64}"
 """What names of tenants and identifiers of requests are made of, as a regular expression."""
-
-_TRACEPARENT: Final = re.compile("(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +27,13 @@ class Call:
     """Further backend attempts that the caller grants; None: as the policy says."""
     traceparent: str = ""
     tracestate: str = ""
+    trace: Trace | None = None
+    """The request's place in a trace; None: this process does not trace it."""
 
     @property
     def trace_id(self) -> str:
         """Identifier of the trace that the request is part of; empty if it is part of none."""
-        if not self.traceparent:
-            return ""
-        found = _TRACEPARENT.fullmatch(self.traceparent)
-        return found[1] if found else ""
+        return self.trace.trace_id if self.trace else trace_id_of(self.traceparent)
 
     def remaining(self) -> float:
         """Seconds until the deadline; negative when it has passed."""
@@ -46,17 +43,22 @@ class Call:
         """Milliseconds since the request arrived."""
         return (now() - self.started) * 1000.0
 
-    def until(self, deadline: float) -> Call:
-        """Return the same call with an earlier deadline; a later one changes nothing."""
-        if deadline >= self.deadline:
+    def until(self, deadline: float, slot: int = 0) -> Call:
+        """Return the same call with an earlier deadline; a later one changes nothing.
+
+        With a slot it is the call that the span in this place makes.
+        """
+        trace = self.trace if slot else None
+        if deadline >= self.deadline and trace is None:
             return self
         # `dataclasses.replace` takes several times as long, and every hop does this.
         return Call(
             self.request_id,
-            deadline,
+            min(deadline, self.deadline),
             self.started,
             self.tenant,
             self.retries_left,
-            self.traceparent,
+            trace.traceparent(slot) if trace else self.traceparent,
             self.tracestate,
+            self.trace,
         )

@@ -6,6 +6,7 @@ into the same class. The module knows the numbers of the gRPC status codes but d
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -160,6 +161,23 @@ TABLE: Final[dict[type[TandemError], tuple[Code, str]]] = {
     Draining: (Code.UNAVAILABLE, "DRAINING"),
     InternalError: (Code.INTERNAL, "INTERNAL"),
 }
+
+FAULTS: Final = frozenset(
+    reason
+    for cls, (code, reason) in TABLE.items()
+    if cls is OutOfMemory or code in (Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.UNAVAILABLE)
+)
+"""Reasons of errors that are not the client's doing."""
+
+
+def error_type(error: BaseException) -> str:
+    """Return what kind of error this is: the reason of one of these, or what stands for any other."""
+    if isinstance(error, TandemError):
+        return error.reason
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return TABLE[Cancelled][1]
+    return TABLE[DeadlineExceeded][1] if isinstance(error, TimeoutError) else type(error).__qualname__
+
 
 BY_REASON: Final[dict[str, type[TandemError]]] = {reason: cls for cls, (_, reason) in TABLE.items()}
 """The class of each reason, for clients."""

@@ -12,6 +12,7 @@ from tandem.serving.authentication import Authenticator
 from tandem.serving.clients import Callee, open_channel
 from tandem.serving.context import DeadlineRule
 from tandem.serving.server import Listen, Server
+from tandem.telemetry.tracing import Tracing
 
 ORCHESTRATOR = "tandem.v1.OrchestratorService"
 RULE = DeadlineRule(default_seconds=30, max_seconds=60)
@@ -38,9 +39,11 @@ async def listening(
     drain_seconds: float = 5.0,
     services: tuple[str, ...] = (ORCHESTRATOR,),
     authenticator: Authenticator | None = None,
+    trace: Tracing | None = None,
 ) -> AsyncIterator[Listening]:
     """Serve what `add` adds."""
     server = Server(Listen("127.0.0.1:0", drain_seconds), rule, services, authenticator)
+    server.trace(trace)
     add(server.grpc)
     await server.start()
     # What the server says is wanted, not what a client makes of its health.

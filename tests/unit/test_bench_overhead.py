@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from closed_loop import Block
 from measurement import SCENARIOS, SystemFigures
-from overhead_report import BUDGETS, Budget, headline, tables
+from overhead_report import BUDGETS, TELEMETRY, Budget, headline, tables, telemetry_table
 from pairs import NothingMeasured, Pairs, per_second, quantile_ms, requests
 from question import IncompleteAnswer, Question, count_tokens
+from telemetry_cost import TelemetryFigures
 
 KEYS = {
     "added_p50_ms",
@@ -46,6 +47,22 @@ def test_headline_has_every_key_and_the_right_values() -> None:
     assert named["requests_per_second"] == 3.0
     assert named["stream_token_ratio"] == named["stream_saturated_ratio"] == 0.5
     assert named["rss_mb"] == 120.0
+
+
+def test_the_cost_of_tracing_is_the_median_over_neighbours() -> None:
+    made = TelemetryFigures(
+        {
+            "off": [block([1.0], cpu_seconds=0.001), block([1.0], cpu_seconds=0.010)],
+            "sampled": [block([1.0], cpu_seconds=0.001), block([1.0], cpu_seconds=0.0102)],
+            "full": [block([1.0], cpu_seconds=0.0011), block([1.0], cpu_seconds=0.0108)],
+        }
+    )
+    named = made.headline()
+    # Neither the slow minute nor the quick one counts: each is compared with what ran beside it.
+    assert named == {"cpu_ratio_full": 1.09, "cpu_ratio_sampled": 1.01, "cpu_ms_off": 5.5}
+    assert set(named) == set(TELEMETRY)
+    assert "MISSED" in telemetry_table({**named, "cpu_ratio_full": 1.2})
+    assert "MISSED" not in telemetry_table(named)
 
 
 def test_every_headline_has_a_row_of_budgets() -> None:

@@ -8,17 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic_settings import BaseSettings
 
 from tandem.cli.settings import settings_class, variable
+from tandem.telemetry.settings import TracingSettings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 SERVICES = ("orchestrator", "classifier", "inference", "fusion")
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_every_setting_is_documented_with_its_meaning(service: str) -> None:
+@pytest.mark.parametrize(
+    "cls", [*map(settings_class, SERVICES), TracingSettings], ids=lambda cls: cls.__module__
+)
+def test_every_setting_is_documented_with_its_meaning(cls: type[BaseSettings]) -> None:
     rows = DOCUMENT.read_text(encoding="utf-8").splitlines()
-    cls = settings_class(service)
     for name, field in cls.model_fields.items():
         row = next(row for row in rows if row.startswith(f"| `{variable(cls, name)}` |"))
         assert field.description
@@ -26,8 +29,10 @@ def test_every_setting_is_documented_with_its_meaning(service: str) -> None:
 
 
 def test_the_documentation_names_no_setting_that_is_gone() -> None:
-    known = {variable(cls, name) for cls in map(settings_class, SERVICES) for name in cls.model_fields}
-    rows = [row for row in DOCUMENT.read_text(encoding="utf-8").splitlines() if row.startswith("| `TANDEM_")]
+    classes: list[type[BaseSettings]] = [*map(settings_class, SERVICES), TracingSettings]
+    known = {variable(cls, name) for cls in classes for name in cls.model_fields}
+    prefixes = ("| `TANDEM_", "| `OTEL_")
+    rows = [row for row in DOCUMENT.read_text(encoding="utf-8").splitlines() if row.startswith(prefixes)]
     assert {row.split("`")[1] for row in rows} == known
 
 
@@ -35,6 +40,7 @@ def test_the_documentation_names_no_setting_that_is_gone() -> None:
     ("service", "name", "value", "said"),
     [
         ("classifier", "TANDEM_CLASSIFIER_DRAIN_SECONDS", "soon", "TANDEM_CLASSIFIER_DRAIN_SECONDS: "),
+        ("fusion", "OTEL_TRACES_SAMPLER", "sometimes", "OTEL_TRACES_SAMPLER: Input should be 'always_on'"),
         ("fusion", "TANDEM_FUSION_LOG_FORMAT", "xml", "'json' or 'console'"),
         (
             "orchestrator",

@@ -24,7 +24,7 @@ import grpc.aio
 
 from closed_loop import RequestStuck
 from measurement import SCENARIOS, Bench, SystemFigures
-from overhead_report import headline, tables
+from overhead_report import headline, tables, telemetry_table
 from pairs import NothingMeasured
 from question import IncompleteAnswer
 from simulated_triton import simulated_triton
@@ -32,6 +32,7 @@ from system_process import Mode, SystemFailed, running
 from tandem.catalogue import load_catalogue
 from tandem.deployment import deploy_folder
 from tandem.embedded.errors import EmbeddedError
+from telemetry_cost import measure_telemetry
 
 SECONDS: Final = 8.0
 QUICK_SECONDS: Final = 1.0
@@ -111,6 +112,11 @@ def arguments() -> argparse.Namespace:
         "--triton-url", metavar="HOST:PORT", help="gRPC address of a Triton that runs the simulator models"
     )
     parser.add_argument(
+        "--telemetry",
+        action="store_true",
+        help="measure what tracing costs: the embedded system without it, with 1 %% and with all traces kept",
+    )
+    parser.add_argument(
         "--profile",
         choices=list(SCENARIOS),
         help="measure nothing; profile the embedded process under one load",
@@ -125,6 +131,10 @@ async def run(options: argparse.Namespace) -> str:
             return await run(options)
     if options.profile:
         return await profile(options.triton_url, options.profile)
+    if options.telemetry:
+        traced = await measure_telemetry(options.triton_url, options.seconds, say)
+        named = traced.headline()
+        return json.dumps({"telemetry": named}, indent=2) if options.json else telemetry_table(named)
     measured = await measure(options.triton_url, options.seconds)
     if options.json:
         return json.dumps({mode: headline(figures) for mode, figures in measured.items()}, indent=2)

@@ -37,6 +37,23 @@ BUDGETS: Final[Mapping[str, Budget]] = {
 }
 
 
+TELEMETRY: Final[Mapping[str, Budget]] = {
+    "cpu_ratio_full": Budget({"telemetry": 1.10}),
+    "cpu_ratio_sampled": Budget({"telemetry": 1.02}),
+    "cpu_ms_off": Budget({}),
+}
+"""Limits of what tracing costs, with all traces and with 1 % of them kept."""
+
+
+def telemetry_table(named: Mapping[str, float]) -> str:
+    """Return what tracing costs, as text."""
+    rows = (
+        f"{name:<20}{value:>10.4f}  {TELEMETRY[name].verdict('telemetry', value)}"
+        for name, value in named.items()
+    )
+    return "\n".join(row.rstrip() for row in rows)
+
+
 def headline(figures: SystemFigures) -> dict[str, float]:
     """Return the figures that have a name, rounded."""
     pairs = figures.pairs

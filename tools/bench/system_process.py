@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
+import os
 import pstats
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,15 +44,22 @@ class Running:
 
 
 @asynccontextmanager
-async def running(mode: Mode, triton: str, profile: Path | None = None) -> AsyncIterator[Running]:
+async def running(
+    mode: Mode, triton: str, profile: Path | None = None, *, environment: Mapping[str, str] = {}
+) -> AsyncIterator[Running]:
     """Run Tandem on a Triton while the context is open; `profile` is where to write what it did meanwhile.
+
+    Its environment is this process's with the variables given.
 
     Raises:
         SystemFailed: it did not become healthy.
     """
     command = [sys.executable, __file__, mode, triton, *(["--profile", str(profile)] if profile else [])]
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, **environment},
     )
     assert process.stdin is not None  # noqa: S101 - it is a pipe
     assert process.stdout is not None  # noqa: S101 - it is a pipe

@@ -15,6 +15,8 @@ from tandem.serving.rpc_metrics import RpcMetrics
 from tandem.serving.run import always_healthy, run
 from tandem.serving.server import Server
 from tandem.telemetry.logs import configure
+from tandem.telemetry.settings import TracingSettings
+from tandem.telemetry.tracing import tracing
 from tandem.v1 import classifier_pb2_grpc
 
 
@@ -24,9 +26,14 @@ async def serve(settings: Settings) -> None:
     Raises:
         ArtifactUnusable: the file does not hold an artifact.
     """
-    async with current_artifact(settings.artifact) as current, exposed(settings.metrics_listen) as metrics:
+    async with (
+        tracing("tandem-classifier", TracingSettings()) as traced,
+        current_artifact(settings.artifact) as current,
+        exposed(settings.metrics_listen) as metrics,
+    ):
         classifier: Classifier = ClassifierCore(current)
         server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
+        server.trace(traced)
         if metrics:
             classifier = measured = MeasuredClassifier(classifier, current)
             metrics.add(measured, RpcMetrics(server))

@@ -140,6 +140,15 @@ def up(
             show_default="none",
         ),
     ] = "",
+    otlp: Annotated[
+        str,
+        typer.Option(
+            envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
+            metavar="http://HOST:PORT",
+            show_default="nothing is traced",
+            help="Where spans of requests go, by OTLP over gRPC.",
+        ),
+    ] = "",
     log_format: Annotated[LogFormatName, typer.Option(help="Form of the logs.")] = LogFormatName.console,
     log_level: Annotated[
         LogLevelName, typer.Option(help="Least severe level that is logged.")
@@ -160,6 +169,7 @@ def up(
         ledger,
         keep_prompts,
         metrics,
+        otlp,
         log_format.value,
         log_level.value,
     )

@@ -8,6 +8,7 @@ from importlib import import_module
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +18,7 @@ from tandem.ledger.errors import LedgerUnusable
 from tandem.serving.server import StartError
 from tandem.serving.settings import ServiceSettings
 from tandem.serving.tls import TlsUnusable
+from tandem.telemetry.settings import TracingSettings
 from tandem.yaml_document import DocumentError
 
 
@@ -28,8 +30,12 @@ def settings_class(service: str) -> type[ServiceSettings]:
 
 def print_settings(service: str) -> None:
     """List every setting of a service: variable, default, meaning."""
-    cls = settings_class(service)
-    table = Table(title=f"Settings of {service}", title_justify="left")
+    _print_table(f"Settings of {service}", settings_class(service))
+    _print_table("Settings of tracing, the same for every service", TracingSettings)
+
+
+def _print_table(title: str, cls: type[BaseSettings]) -> None:
+    table = Table(title=title, title_justify="left")
     table.add_column("variable", no_wrap=True)
     table.add_column("default", overflow="fold")
     table.add_column("meaning")
@@ -39,20 +45,20 @@ def print_settings(service: str) -> None:
     Console().print(table)
 
 
-def variable(cls: type[ServiceSettings], field: str) -> str:
+def variable(cls: type[BaseSettings], field: str) -> str:
     """Return the environment variable of a setting."""
-    return f"{cls.model_config['env_prefix']}{field}".upper()
+    return f"{cls.model_config.get('env_prefix', '')}{field}".upper()
 
 
 @contextmanager
 def exit_on_bad_settings(service: str) -> Iterator[None]:
     """Turn errors of settings, documents and artifacts into a message and exit status 2, those of starting into 1."""
-    cls = settings_class(service)
+    classes = {cls.__name__: cls for cls in (settings_class(service), TracingSettings)}
     try:
         yield
     except ValidationError as error:
         for problem in error.errors():
-            name = variable(cls, ".".join(map(str, problem["loc"])))
+            name = variable(classes[error.title], ".".join(map(str, problem["loc"])))
             typer.echo(f"{name}: {problem['msg']}; see `tandem serve {service} --settings`", err=True)
         raise typer.Exit(2) from error
     except (ArtifactUnusable, FusionUnusable, DocumentError, TlsUnusable) as error:

@@ -44,6 +44,7 @@ class Options:
     ledger: str | None
     keep_prompts: bool
     metrics: str
+    otlp: str
     log_format: LogFormat
     log_level: LogLevel
 
@@ -64,6 +65,7 @@ class Options:
             keep_prompts=self.keep_prompts,
             keys=self.keys,
             metrics=self.metrics,
+            otlp=self.otlp,
             log_format=self.log_format,
             log_level=self.log_level,
         )

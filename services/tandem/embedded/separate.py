@@ -17,6 +17,7 @@ from tandem.embedded.errors import EmbeddedError
 from tandem.embedded.system import System, wait_healthy
 from tandem.serving.keys import load_keys
 from tandem.telemetry.logs import logger
+from tandem.telemetry.settings import OTLP_VARIABLE
 
 START_SECONDS: Final = 60.0
 RESTART_SECONDS: Final = 1.0
@@ -101,7 +102,10 @@ def _service(system: System, name: str, address: str, extra: Mapping[str, str] =
         **extra,
     }
     prefix = f"TANDEM_{name.upper()}_"
-    return Service(name, {f"{prefix}{key.upper()}": value for key, value in settings.items()})
+    environment = {f"{prefix}{key.upper()}": value for key, value in settings.items()}
+    if system.otlp:
+        environment[OTLP_VARIABLE] = system.otlp
+    return Service(name, environment)
 
 
 def _free_addresses(count: int) -> list[str]:

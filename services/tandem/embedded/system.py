@@ -28,7 +28,8 @@ class System:
     orchestrator listens, port 0 for a free one; `ledger` is a SQLAlchemy URL, empty for none, and
     `keep_prompts` says whether it keeps conversations too; `keys` are the hashes of the API keys, without which nobody
     needs one; `metrics` is where Prometheus finds the metrics of all services that run in one process, or those of the
-    orchestrator where each runs in its own, empty for nowhere.
+    orchestrator where each runs in its own, empty for nowhere; `otlp` is where spans go, empty for what OpenTelemetry's
+    environment variables say.
     """
 
     triton: Mapping[str, str]
@@ -39,6 +40,7 @@ class System:
     keep_prompts: bool = False
     keys: Path | None = None
     metrics: str = ""
+    otlp: str = ""
     drain_seconds: float = 30.0
     log_format: LogFormat = "console"
     log_level: LogLevel = "warning"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
 
 from tandem.catalogue import load_catalogue
 from tandem.classifier.classify import ClassifierCore
@@ -30,6 +31,11 @@ from tandem.serving.garbage import ignore_what_exists
 from tandem.serving.run import watch
 from tandem.serving.server import Listen
 from tandem.telemetry.logs import logger
+from tandem.telemetry.settings import TracingSettings
+from tandem.telemetry.tracing import tracing
+
+SERVICE: Final = "tandem"
+"""Name of the one process in its spans."""
 
 _log = logger("together")
 
@@ -48,8 +54,13 @@ async def together(system: System) -> AsyncIterator[str]:
     documents = followed_documents(system.catalogue, system.policy, served, _log)
     catalogue = documents.current.catalogue
     async with AsyncExitStack() as stack:
+        traced = await stack.enter_async_context(
+            tracing(SERVICE, TracingSettings().sending_to(system.otlp), begins=True)
+        )
         metrics = await stack.enter_async_context(exposed(system.metrics))
-        stores = Stores(system.ledger, system.keys, keep_prompts=system.keep_prompts, metrics=metrics)
+        stores = Stores(
+            system.ledger, system.keys, keep_prompts=system.keep_prompts, tracing=traced, metrics=metrics
+        )
         channels = {
             address: await stack.enter_async_context(open_channel(address, callee=Callee.FOREIGN))
             for address in set(system.triton.values())

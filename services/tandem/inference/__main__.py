@@ -24,15 +24,19 @@ from tandem.serving.rpc_metrics import RpcMetrics
 from tandem.serving.run import HEALTH_SECONDS, HealthCheck, run
 from tandem.serving.server import Server
 from tandem.telemetry.logs import configure, logger
+from tandem.telemetry.settings import TracingSettings
+from tandem.telemetry.tracing import Tracing, tracing
 from tandem.v1 import inference_pb2_grpc
 from tandem.yaml_document import DocumentError, Problem
 
 _log = logger("inference")
 
 
-def build(catalogue: Catalogue, tier: str, triton: grpc.aio.Channel) -> InferenceCore:
-    """Return the core of one tier on a Triton server."""
-    return InferenceCore(catalogue, tier, TritonEngine(triton), TritonReadiness(triton))
+def build(
+    catalogue: Catalogue, tier: str, triton: grpc.aio.Channel, tracing: Tracing | None = None
+) -> InferenceCore:
+    """Return the core of one tier on a Triton server; it traces its calls to Triton unless its caller does."""
+    return InferenceCore(catalogue, tier, TritonEngine(triton, tracing), TritonReadiness(triton))
 
 
 def readiness_check(inference: Inference) -> HealthCheck:
@@ -64,13 +68,15 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     documents = FollowedDocuments([settings.catalogue], lambda: _catalogue(settings), _log)
     async with (
+        tracing(f"tandem-{settings.tier}-inference", TracingSettings()) as traced,
         open_channel(settings.triton, callee=Callee.FOREIGN) as triton,
         refreshing(documents.refresh),
         exposed(settings.metrics_listen) as metrics,
     ):
-        core = build(documents.current, settings.tier, triton)
+        core = build(documents.current, settings.tier, triton, traced)
         documents.watch(core.adopt)
         server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
+        server.trace(traced)
         if metrics:
             engines = EngineMetrics()
             core.measure(engines)

@@ -12,13 +12,17 @@ from tandem.inference.engine import Piece, Prompt
 from tandem.inference.receipts import Receipts
 from tandem.inference.streams import StreamPool
 from tandem.inference.tensors import Decoder, encode
+from tandem.inference.tracing import TRITON, TritonCall
+from tandem.serving.context import TRACEPARENT
+from tandem.telemetry.tracing import Tracing
 from tandem.v1 import types_pb2
 
 
 class TritonEngine:
     """`tandem.inference.engine.Engine` on a Triton server."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, tracing: Tracing | None = None) -> None:
+        self._tracing = tracing
         self._pool = StreamPool(channel)
         self._receipts = Receipts(channel, self._pool)
 
@@ -30,14 +34,21 @@ class TritonEngine:
         """
         request = encode(prompt, stream)
         request.id = _name(call, prompt.attempt)
+        trace = call.trace if self._tracing else None
+        context = trace.traceparent(TRITON) if trace else call.traceparent
+        if context:
+            # Streams are warm: their metadata was sent long ago. Triton hands the parameters of a request to its model.
+            request.parameters[TRACEPARENT].string_param = context
         decoder = Decoder(prompt.model)
         try:
-            async with self._pool.exchange() as exchange:
-                await exchange.send(request)
-                while not exchange.finished:
-                    piece, exchange.finished = decoder.decode(await exchange.receive())
-                    if piece is not None:
-                        yield piece
+            with TritonCall(self._tracing, trace, prompt.model) as spoken:
+                async with self._pool.exchange() as exchange:
+                    await exchange.send(request)
+                    while not exchange.finished:
+                        piece, exchange.finished = decoder.decode(await exchange.receive())
+                        if piece is not None:
+                            spoken.heard()
+                            yield piece
         except BackendUnavailable:
             self._receipts.forget(prompt.model)
             raise

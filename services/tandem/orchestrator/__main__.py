@@ -16,6 +16,7 @@ from tandem.followed_file import refreshing
 from tandem.ledger.opening import opened_ledger
 from tandem.ledger.queries import spent_today
 from tandem.orchestrator.answer import Keeping, Orchestrator
+from tandem.orchestrator.attempt_log import AttemptLog
 from tandem.orchestrator.bookkeeping import Bookkeeper
 from tandem.orchestrator.budgets import Budgets
 from tandem.orchestrator.documents import Documents, followed_documents
@@ -36,6 +37,8 @@ from tandem.serving.rpc_metrics import RpcMetrics
 from tandem.serving.run import run
 from tandem.serving.server import Listen, Server
 from tandem.telemetry.logs import configure, logger
+from tandem.telemetry.settings import TracingSettings
+from tandem.telemetry.tracing import Tracing, tracing
 from tandem.v1 import orchestrator_pb2_grpc
 
 _log = logger("orchestrator")
@@ -53,6 +56,8 @@ class Stores:
     """API keys beside those of the document; None, and no document: nobody needs a key."""
     keep_prompts: bool = False
     """Whether the ledger gets conversations too."""
+    tracing: Tracing | None = None
+    """Where spans of requests go; None: nothing is traced."""
     cache_url: str = ""
     """Valkey or Redis that replicas share answers in; empty: there is none."""
     metrics: Metrics | None = None
@@ -77,8 +82,14 @@ async def serving(
         catalogue, policy = documents.current.catalogue, documents.current.policy
         budgets = Budgets(policy.budgets, spent, proven=authenticator is not None)
         bookkeeper = Bookkeeper(services.tiers, ledger, budgets, keep_prompts=stores.keep_prompts)
+        bookkeeper.watch(AttemptLog())
+        if stores.tracing is not None:
+            from tandem.orchestrator.tracing import RequestTracing  # noqa: PLC0415 - OpenTelemetry, for those who trace
+
+            bookkeeper.watch(RequestTracing(stores.tracing))
         orchestrator = Orchestrator(services, catalogue, policy, Keeping(budgets, bookkeeper, shared))
         server = Server(listen, _deadline_rule(policy), [SERVICE_NAME], authenticator)
+        server.trace(stores.tracing)
 
         def adopt(documents: Documents) -> None:
             orchestrator.adopt(documents.catalogue, documents.policy)
@@ -113,8 +124,11 @@ async def serve(settings: Settings) -> None:
             settings.keys,
             settings.environment_keys(),
             settings.ledger_prompts,
-            settings.cache_url.get_secret_value(),
-            await stack.enter_async_context(exposed(settings.metrics_listen)),
+            cache_url=settings.cache_url.get_secret_value(),
+            tracing=await stack.enter_async_context(
+                tracing("tandem-orchestrator", TracingSettings(), begins=True)
+            ),
+            metrics=await stack.enter_async_context(exposed(settings.metrics_listen)),
         )
         server = await stack.enter_async_context(serving(settings.listening(), services, documents, stores))
         await run(server, tier_check(services.tiers, SERVICE_NAME))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from tandem.call import Call
@@ -15,6 +15,7 @@ from tandem.orchestrator.attempts import Backends, deltas
 from tandem.orchestrator.bookkeeping import Bookkeeper
 from tandem.orchestrator.budgets import Budgets, Verdict
 from tandem.orchestrator.cache import AnswerCache, SharedLevel
+from tandem.orchestrator.course import Course, Slot
 from tandem.orchestrator.ended import Ended
 from tandem.orchestrator.live import LiveModels
 from tandem.orchestrator.planning import Planner
@@ -49,6 +50,7 @@ class _Asked:
     """Its place in the cache; None: it bypasses the cache."""
     shop: Workshop
     """What it is worked on with, to its end, whatever policy comes meanwhile."""
+    course: Course = field(default_factory=Course)
     works: bool = False
     """True when it is worked on for this request; its books are closed with the work then."""
 
@@ -96,7 +98,7 @@ class Orchestrator:
         asked = self._admit(request, call, method)
         if asked.key is None:
             return await self._answer(asked)
-        if hit := self._cache.find(asked.key, call):
+        if hit := self._find(asked, asked.key):
             return self._given(asked, hit)
         try:
             answer = await self._flights.answer(asked.key, call, lambda: self._answer(asked))
@@ -110,14 +112,14 @@ class Orchestrator:
         asked = self._admit(request, call, "StreamGenerate")
         if asked.key is None:
             return self._stream(asked)
-        if hit := self._cache.find(asked.key, call):
+        if hit := self._find(asked, asked.key):
             return _replay(self._given(asked, hit))
         return self._followed(asked, asked.key)
 
     async def explain(self, request: Request, call: Call) -> orchestrator_pb2.ExplainResponse:
         """Tell the plan without running it. Raises as `generate`, but no error of a backend or a budget."""
         shop = self._workshop
-        work = Work(shop, request, call, Verdict(call.tenant))
+        work = Work(shop, request, call, Verdict(call.tenant), Course())
         planned = await work.plan()
         return orchestrator_pb2.ExplainResponse(
             signals=work.signals,
@@ -153,8 +155,20 @@ class Orchestrator:
         self._retries.request()
         return asked
 
+    def _find(self, asked: _Asked, key: bytes) -> types_pb2.Answer | None:
+        """Return the answer that the memory has."""
+        with asked.course.phase(Slot.CACHE):
+            return self._cache.find(key, asked.call)
+
+    async def _find_shared(self, asked: _Asked) -> types_pb2.Answer | None:
+        """Return the answer that another replica made."""
+        if asked.key is None or not self._cache.is_shared:
+            return None
+        with asked.course.phase(Slot.SHARED_CACHE):
+            return await self._cache.find_shared(asked.key, asked.call)
+
     async def _answer(self, asked: _Asked) -> types_pb2.Answer:
-        if asked.key and (hit := await self._cache.find_shared(asked.key, asked.call)):
+        if hit := await self._find_shared(asked):
             asked.works = True
             return self._given(asked, hit)
         async with self._working(asked) as work:
@@ -165,7 +179,7 @@ class Orchestrator:
         return self._keep(asked, work)
 
     async def _stream(self, asked: _Asked) -> AsyncGenerator[Event, None]:
-        if asked.key and (hit := await self._cache.find_shared(asked.key, asked.call)):
+        if hit := await self._find_shared(asked):
             asked.works = True
             async for event in _replay(self._given(asked, hit)):
                 yield event
@@ -195,7 +209,7 @@ class Orchestrator:
     async def _working(self, asked: _Asked) -> AsyncIterator[Work]:
         """Give the work on a request; close its books if it fails, however it does."""
         asked.works = True
-        work = Work(asked.shop, asked.request, asked.call, asked.verdict)
+        work = Work(asked.shop, asked.request, asked.call, asked.verdict, asked.course)
         try:
             yield work
         except BaseException as error:
@@ -238,6 +252,7 @@ class Orchestrator:
                 asked.shop.catalogue,
                 reason,
                 asked.request.messages,
+                asked.course,
             )
         )
 

@@ -12,6 +12,7 @@ from tandem.catalogue import Catalogue
 from tandem.clock import now
 from tandem.errors import BackendUnavailable, Details, TandemError, UnknownVariant
 from tandem.orchestrator.admission import Claim
+from tandem.orchestrator.course import chat_slot
 from tandem.orchestrator.fallback import Fallbacks
 from tandem.orchestrator.joined import Joined
 from tandem.orchestrator.latency import LEAST_TOKENS
@@ -172,7 +173,7 @@ class Attempts:
             watch = self._watchdog(planned, model, result)
             source = self._backends.tiers[planned.target.tier].stream_infer(
                 self._infer(planned, attempt, result.joined.text),
-                self._call.until(self._end),
+                self._call.until(self._end, chat_slot(attempt.index)),
                 buffered=self._buffered,
             )
             try:

@@ -94,6 +94,9 @@ class Batch:
         try:
             self._validate(item)
             call = replace(call, request_id=_name(call.request_id, item.index))
+            if call.trace:
+                trace = call.trace.branch()
+                call = replace(call, trace=trace, traceparent=trace.traceparent())
             result.answer.CopyFrom(await self._orchestrator.generate(item.request, call, "BatchGenerate"))
         except TandemError as error:
             result.error.CopyFrom(_item_error(error))

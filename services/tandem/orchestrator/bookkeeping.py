@@ -18,6 +18,7 @@ from tandem.clock import now
 from tandem.errors import BackendUnavailable, Draining, TandemError
 from tandem.ledger.entry import Entry, Ledger
 from tandem.orchestrator.budgets import Budgets
+from tandem.orchestrator.course import Slot
 from tandem.orchestrator.ended import Ended, Observer
 from tandem.orchestrator.record import add_up, price
 from tandem.protocols import Inference
@@ -103,7 +104,9 @@ class Bookkeeper:
         request = inference_pb2.SettleUsageRequest(variant=attempt.target.variant, attempt=attempt.index)
         asked = now()
         # The request's own deadline has nothing to do with it, and may be over.
-        patient = replace(ended.call, deadline=asked + SETTLE_SECONDS, started=asked)
+        patient = replace(ended.call, deadline=asked + SETTLE_SECONDS, started=asked).until(
+            asked + SETTLE_SECONDS, Slot.RECORD
+        )
         with suppress(TandemError):
             response = await self._ask(attempt.target.tier, request, patient)
             attempt.usage.input_tokens = max(attempt.usage.input_tokens, response.usage.input_tokens)

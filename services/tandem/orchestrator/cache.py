@@ -79,6 +79,11 @@ class AnswerCache:
         while len(self._entries) > policy.entries:
             self._entries.popitem(last=False)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether there is a level behind the memory."""
+        return self._shared is not None
+
     def key(self, request: orchestrator_pb2.GenerateRequest, tenant: str) -> bytes | None:
         """Return the key of a request, or None if it bypasses the cache.
 

@@ -14,6 +14,7 @@ from tandem.clock import now
 from tandem.errors import TandemError
 from tandem.orchestrator.attempts import Attempts, Backends, Event, Question, Result, deltas, revision
 from tandem.orchestrator.cascade_policy import Cascade as CascadePolicy
+from tandem.orchestrator.course import Slot
 from tandem.orchestrator.gate import Evidence, agreement_of_first, judge
 from tandem.orchestrator.latency import LEAST_TOKENS
 from tandem.orchestrator.record import CAUSES, Record, outcome_of
@@ -125,10 +126,11 @@ class Cascade:
         request = fusion_pb2.FuseRequest(candidates=map(candidate, (self.result, *samples)))
         if self._signals is not None:
             request.domain, request.task = self._signals.domain.value, self._signals.task.value
-        call = self._question.call.until(now() + self._steps.fuse_ms / 1000.0)
+        call = self._question.call.until(now() + self._steps.fuse_ms / 1000.0, Slot.FUSE)
         try:
-            async with asyncio.timeout_at(call.deadline):
-                return agreement_of_first((await self._steps.fusion.fuse(request, call)).fusion)
+            with self._steps.record.course.phase(Slot.FUSE):
+                async with asyncio.timeout_at(call.deadline):
+                    return agreement_of_first((await self._steps.fusion.fuse(request, call)).fusion)
         except Exception:  # noqa: BLE001 - whatever is wrong with the vote, the gate has other signals
             return None
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tandem.call import Call
 from tandem.catalogue import Catalogue
 from tandem.orchestrator.budgets import Verdict
+from tandem.orchestrator.course import Course
 from tandem.v1 import types_pb2
 
 
@@ -29,6 +30,8 @@ class Ended:
     """`ErrorInfo.reason` of the error that ended it. Empty: it was answered."""
     messages: Sequence[types_pb2.Message] = ()
     """The conversation."""
+    course: Course = field(default_factory=Course)
+    """How it went."""
 
 
 class Observer(Protocol):

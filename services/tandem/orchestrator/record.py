@@ -18,6 +18,7 @@ from tandem.errors import (
     Overloaded,
     TandemError,
 )
+from tandem.orchestrator.course import Course
 from tandem.v1 import inference_pb2, types_pb2
 
 OUTCOMES: Final[Mapping[type[TandemError], types_pb2.AttemptOutcome.ValueType]] = {
@@ -70,6 +71,7 @@ class Record:
     catalogue: Catalogue
     attempts: list[types_pb2.Attempt] = field(default_factory=list)
     degradations: list[types_pb2.Degradation] = field(default_factory=list)
+    course: Course = field(default_factory=Course)
 
     def open(self, planned: types_pb2.PlannedAttempt, queued_ms: float) -> types_pb2.Attempt:
         """Book the start of an attempt."""
@@ -84,6 +86,7 @@ class Record:
             queued_ms=queued_ms,
         )
         self.attempts.append(attempt)
+        self.course.tried.append(planned)
         return attempt
 
     def count(self, attempt: types_pb2.Attempt, piece: inference_pb2.StreamInferResponse) -> None:

@@ -11,6 +11,7 @@ from tandem.call import Call
 from tandem.clock import now
 from tandem.errors import TandemError
 from tandem.orchestrator.attempts import Attempts, Event, Result, deltas, revision
+from tandem.orchestrator.course import Slot
 from tandem.orchestrator.record import Record
 from tandem.protocols import Fusion
 from tandem.v1 import fusion_pb2, types_pb2
@@ -103,16 +104,17 @@ class Vote:
             assert isinstance(first, TandemError)  # noqa: S101 - no voice is a result, and others were raised
             raise first
         end = min(call.deadline - plan.margin_ms / 1000.0, now() + self._fuse_ms / 1000.0)
-        return await self._fuse(results, signals, call.until(end))
+        return await self._fuse(results, signals, call.until(end, Slot.FUSE))
 
     async def _fuse(self, results: list[Result], signals: types_pb2.Signals | None, call: Call) -> Result:
         request = fusion_pb2.FuseRequest(candidates=map(candidate, results))
         if signals is not None:
             request.domain, request.task = signals.domain.value, signals.task.value
         try:
-            async with asyncio.timeout_at(call.deadline):
-                response = await self._fusion.fuse(request, call)
-            winner = results[response.fusion.winner]
+            with self._record.course.phase(Slot.FUSE):
+                async with asyncio.timeout_at(call.deadline):
+                    response = await self._fusion.fuse(request, call)
+                winner = results[response.fusion.winner]
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the vote, there are answers
             best = max(results, key=lambda result: result.attempt.confidence)
             what = str(error) or "it was late"

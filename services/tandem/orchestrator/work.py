@@ -14,6 +14,7 @@ from tandem.errors import Cancelled, TandemError
 from tandem.orchestrator.attempts import Attempts, Backends, Question, Result, deltas
 from tandem.orchestrator.budgets import Verdict
 from tandem.orchestrator.cascade import Cascade, Showing, Steps
+from tandem.orchestrator.course import Course, Slot
 from tandem.orchestrator.planning import Planned, Planner
 from tandem.orchestrator.policy import Policy
 from tandem.orchestrator.record import Record, add_up
@@ -60,14 +61,17 @@ class Work:
         request: the question; valid by its contract.
         call: who asks, and until when.
         verdict: what the tenant's budget allows.
+        course: where it is booked how the request goes.
     """
 
-    def __init__(self, workshop: Workshop, request: Request, call: Call, verdict: Verdict) -> None:
+    def __init__(
+        self, workshop: Workshop, request: Request, call: Call, verdict: Verdict, course: Course
+    ) -> None:
         self._shop = workshop
         self._request = request
         self._verdict = verdict
         self.call = call
-        self.record = Record(call, workshop.catalogue)
+        self.record = Record(call, workshop.catalogue, course=course)
         self.signals: types_pb2.Signals | None = None
         self.planned: Planned | None = None
         self._counted: Counted | None = None
@@ -85,7 +89,10 @@ class Work:
         if self._verdict.cheap_only and self._request.tier not in ("", cheap):
             raise self._verdict.refusal()
         self.signals = await self._classify()
-        self.planned = self._shop.planner.plan(self._request, self.signals, self.call, self._verdict.detail)
+        with self.record.course.phase(Slot.PLAN):
+            self.planned = self._shop.planner.plan(
+                self._request, self.signals, self.call, self._verdict.detail
+            )
         self.record.degradations.extend(self.planned.degradations)
         return self.planned
 
@@ -193,7 +200,9 @@ class Work:
         end = now() + self._shop.policy.classifier.allowance_ms / 1000.0
         question = classifier_pb2.ClassifyRequest(messages=self._request.messages)
         try:
-            return (await self._shop.services.classifier.classify(question, self.call.until(end))).signals
+            with self.record.course.phase(Slot.CLASSIFY):
+                asked = self.call.until(end, Slot.CLASSIFY)
+                return (await self._shop.services.classifier.classify(question, asked)).signals
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the classifier, the answer goes on
             detail = f"the classifier gave no signals: {error}"
             self.record.degrade(types_pb2.DEGRADATION_REASON_CLASSIFIER, detail)

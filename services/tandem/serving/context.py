@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +16,8 @@ from tandem.call import NAME, Call
 from tandem.clock import now
 from tandem.errors import Details, InvalidRequest, Violation
 from tandem.serving.authentication import Authenticator
+from tandem.telemetry.logs import set_trace_id
+from tandem.telemetry.trace import Trace
 
 TENANT: Final = "tandem-tenant"
 REQUEST_ID: Final = "tandem-request-id"
@@ -26,6 +29,9 @@ MAX_RETRIES: Final = 8
 
 _NAME: Final = re.compile(NAME)
 _current: ContextVar[Call] = ContextVar("call")
+
+Begin = Callable[[str], Trace | None]
+"""Returns the place in a trace of a request that arrives with a `traceparent`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ def current_call() -> Call:
 def enter(call: Call) -> None:
     """Make `call` that of the running RPC."""
     _current.set(call)
+    set_trace_id(call.trace_id)
 
 
 def _named(metadata: dict[str, str], key: str, absent: str) -> str:
@@ -108,10 +115,12 @@ def read_call(
     context: grpc.aio.ServicerContext[object, object],
     deadline: DeadlineRule,
     authenticator: Authenticator | None = None,
+    begin: Begin | None = None,
 ) -> Call:
     """Return the call that an RPC's metadata and deadline describe.
 
-    Without an authenticator the client is believed whatever tenant it names.
+    Without an authenticator the client is believed whatever tenant it names. Without `begin` nothing is traced here,
+    and a client's trace context goes on as it came.
 
     Raises:
         UnknownApiKey: the authenticator does not know the request's key.
@@ -124,14 +133,17 @@ def read_call(
     seconds = (
         deadline.default_seconds if remaining is None else min(_granted(remaining), deadline.max_seconds)
     )
+    traceparent = metadata.get(TRACEPARENT, "")
+    trace = begin(traceparent) if begin else None
     return Call(
         request_id=_named(metadata, REQUEST_ID, _new_id()),
         deadline=arrived + seconds,
         started=arrived,
         tenant=tenant,
         retries_left=_retries(metadata),
-        traceparent=metadata.get(TRACEPARENT, ""),
+        traceparent=trace.traceparent() if trace else traceparent,
         tracestate=metadata.get(TRACESTATE, ""),
+        trace=trace,
     )
 
 

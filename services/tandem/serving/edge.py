@@ -25,7 +25,7 @@ from tandem.errors import (
     TandemError,
 )
 from tandem.serving.authentication import Authenticator
-from tandem.serving.context import REQUEST_ID, DeadlineRule, anonymous_call, enter, read_call
+from tandem.serving.context import REQUEST_ID, Begin, DeadlineRule, anonymous_call, enter, read_call
 from tandem.serving.status import abort
 from tandem.serving.validation import validate
 from tandem.telemetry.logs import logger
@@ -60,6 +60,8 @@ class Edge(grpc.aio.ServerInterceptor):
         self._idle.set()
         self.in_flight = 0
         self.draining = False
+        self.begin: Begin | None = None
+        """Gives requests their place in a trace; None: nothing is traced."""
 
     def watch(self, observer: RpcObserver) -> None:
         """Tell `observer` too of the calls that end."""
@@ -125,7 +127,7 @@ class Edge(grpc.aio.ServerInterceptor):
         self._entered()
         call, failure = anonymous_call(self.deadline), None
         try:
-            call = read_call(context, self.deadline, self._authenticator)
+            call = read_call(context, self.deadline, self._authenticator, self.begin)
             enter(call)
             self._admit(request)
             if not isinstance(request, Message):

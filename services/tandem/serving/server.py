@@ -21,6 +21,7 @@ from tandem.serving.health import Health
 from tandem.serving.tls import Tls, server_credentials
 from tandem.serving.validation import prepare
 from tandem.telemetry.logs import logger
+from tandem.telemetry.tracing import Tracing
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """Largest message, as the contract states."""
@@ -86,6 +87,14 @@ class Server:
         # A method that is registered has a waiting call of its own, and the server looks through all of them twice a
         # request. The generic handlers, which generated code adds as well, share one.
         self.grpc.add_registered_method_handlers = _ignored  # type: ignore[assignment]
+
+    def trace(self, tracing: Tracing | None) -> None:
+        """Trace the calls that arrive; None: do not."""
+        if tracing is not None:
+            from tandem.serving.tracing import RpcSpans  # noqa: PLC0415 - OpenTelemetry, for those who trace
+
+            self._edge.begin = tracing.begin
+            self.watch(RpcSpans(tracing))
 
     async def start(self) -> None:
         """Listen.

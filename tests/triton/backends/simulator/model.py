@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,9 @@ class _Arrival:
         prompt = inputs["text_input"].item().decode()
         head, prefix = split_prompt(prompt)
         directives = read_directives(head, self._model)
+        if directives.echo:
+            parameters = json.loads(self._request.parameters())
+            directives = replace(directives, text=str(parameters.get(directives.echo)))
         limits = (
             read_limits(inputs["sampling_parameters"].item()) if "sampling_parameters" in inputs else Limits()
         )

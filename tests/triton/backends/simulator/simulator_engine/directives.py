@@ -36,6 +36,8 @@ class Directives:
     """Time between two tokens."""
     text: str | None = None
     """The answer to give instead of the default text."""
+    echo: str | None = None
+    """The parameter of the request whose value is the answer."""
     chunk_chars: int = 0
     """Cut the answer into tokens of this many characters; 0 means at word boundaries."""
     logprob: float = -0.1

@@ -1,0 +1,279 @@
+"""The spans of one request, made of what its books say: cache, classify, plan, attempts, fuse, record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.trace import Link, SpanKind
+
+from tandem.errors import FAULTS
+from tandem.orchestrator.course import Phase, Slot, attempt_slot, chat_slot
+from tandem.orchestrator.ended import Ended
+from tandem.telemetry.names import Attribute, SpanEvent, SpanName
+from tandem.telemetry.spans import Attributes, TraceSpans
+from tandem.telemetry.trace import Trace
+from tandem.telemetry.tracing import Tracing
+from tandem.v1 import types_pb2
+
+PROVIDER: Final = "triton"
+OPERATION: Final = "chat"
+ANSWERED: Final = types_pb2.ATTEMPT_OUTCOME_ANSWERED
+COMPARED: Final = frozenset(
+    (types_pb2.ATTEMPT_PURPOSE_VOTE, types_pb2.ATTEMPT_PURPOSE_SAMPLE, types_pb2.ATTEMPT_PURPOSE_SHADOW)
+)
+"""Purposes of attempts whose answers are compared with others: each is linked to the span where that was done."""
+
+
+def _words(enum: Any, prefix: str) -> dict[int, str]:
+    """Return the values of an enum of the contract in small letters, without their prefix."""
+    return {value: name.removeprefix(prefix).lower() for name, value in enum.items()}
+
+
+_STRATEGY: Final = _words(types_pb2.Strategy, "STRATEGY_")
+_CHOSEN_BY: Final = _words(types_pb2.ChosenBy, "CHOSEN_BY_")
+_CACHE: Final = _words(types_pb2.CacheOutcome, "CACHE_OUTCOME_")
+_REASON: Final = _words(types_pb2.DegradationReason, "DEGRADATION_REASON_")
+_PURPOSE: Final = _words(types_pb2.AttemptPurpose, "ATTEMPT_PURPOSE_")
+_OUTCOME: Final = _words(types_pb2.AttemptOutcome, "ATTEMPT_OUTCOME_")
+_FINISH: Final = _words(types_pb2.FinishReason, "FINISH_REASON_")
+_TASK: Final = _words(types_pb2.Task, "TASK_")
+_DOMAIN: Final = _words(types_pb2.Domain, "DOMAIN_")
+_RULE: Final = _words(types_pb2.FusionRule, "FUSION_RULE_")
+_NAMES: Final = {
+    Slot.CACHE: SpanName.CACHE,
+    Slot.SHARED_CACHE: SpanName.CACHE,
+    Slot.CLASSIFY: SpanName.CLASSIFY,
+    Slot.PLAN: SpanName.PLAN,
+    Slot.FUSE: SpanName.FUSE,
+}
+
+
+class RequestSpans:
+    """One request that has ended; satisfies `tandem.telemetry.trace.Story`.
+
+    Args:
+        tracing: whose spans they are.
+        trace: the request's place in its trace.
+        ended: its books.
+        at: when they were closed, on the clock of `tandem.clock.now()`.
+    """
+
+    def __init__(self, tracing: Tracing, trace: Trace, ended: Ended, at: float) -> None:
+        self._tracing, self._trace = tracing, trace
+        self._answer, self._call, self._reason = ended.answer, ended.call, ended.reason
+        self._phases, self._tried = ended.course.phases, ended.course.tried
+        self._closed = at
+        self._settled: float | None = None
+        self._apart = False
+        self.count = len(self._phases) + 2 * len(self._answer.attempts) + 1
+        """How many spans `children` will return, or one more."""
+        self.size = self._answer.ByteSize()
+        """About how many bytes of memory are held until then."""
+
+    def settle(self, answer: types_pb2.Answer, at: float, *, apart: bool = False) -> None:
+        """Note what the engines counted, and when that was known; `apart`: the span of the books is told apart."""
+        # Another thread makes the spans, perhaps just now.
+        self._apart = apart
+        self._answer, self._settled = answer, at
+
+    def attributes(self) -> Attributes:
+        """Return what the span of the call says of the request."""
+        answer, call = self._answer, self._call
+        deadline_ms = (call.deadline - call.started) * 1000.0
+        found: Attributes = {
+            Attribute.TENANT: call.tenant,
+            Attribute.CACHE_OUTCOME: _CACHE[answer.cache],
+            Attribute.DEADLINE_MS: deadline_ms,
+            Attribute.LEFT_MS: deadline_ms - answer.duration_ms,
+            Attribute.INPUT_TOKENS: answer.usage.input_tokens,
+            Attribute.OUTPUT_TOKENS: answer.usage.output_tokens,
+            Attribute.COST_USD: answer.cost_nano_usd / 1e9,
+        }
+        if answer.HasField("plan"):
+            found[Attribute.STRATEGY] = _STRATEGY[answer.plan.strategy]
+            found[Attribute.CHOSEN_BY] = _CHOSEN_BY[answer.plan.chosen_by]
+            if answer.plan.rule:
+                found[Attribute.RULE] = answer.plan.rule
+        if answer.answered_by.tier:
+            found[Attribute.ANSWERED_BY] = _name(answer.answered_by)
+        if answer.degradations:
+            found[Attribute.DEGRADATIONS] = [_REASON[each.reason] for each in answer.degradations]
+        if answer.HasField("ttft_ms"):
+            found[Attribute.TTFT_MS] = answer.ttft_ms
+        if answer.HasField("confidence"):
+            found[Attribute.CONFIDENCE] = answer.confidence
+        if answer.source_request_id:
+            found[Attribute.CACHE_SOURCE] = answer.source_request_id
+        return found
+
+    def spans(self) -> TraceSpans:
+        """Return what makes its spans."""
+        return TraceSpans(self._tracing.maker, self._trace)
+
+    def events(self, spans: TraceSpans) -> list[Event]:
+        """Return what happened in it: each seam, where another model went on with what was said."""
+        attempts = self._answer.attempts
+        return [
+            spans.event(
+                SpanEvent.SEAM,
+                self._call.started + attempt.started_ms / 1000.0,
+                {
+                    Attribute.SEAM_OFFSET: attempt.seam_byte_offset,
+                    Attribute.SEAM_FROM: _name(_before(attempts, attempt).target),
+                    Attribute.SEAM_TO: _name(attempt.target),
+                },
+            )
+            for attempt in attempts
+            if attempt.HasField("seam_byte_offset")
+        ]
+
+    def whole(self, spans: TraceSpans) -> ReadableSpan:
+        """Return the span of the request itself, where no span of a call is that."""
+        attributes = {Attribute.REQUEST_ID: self._call.request_id, **self.attributes()}
+        if self._trace.keep:
+            attributes[Attribute.KEEP] = self._trace.keep
+        return spans.span(
+            SpanName.REQUEST,
+            spans.root,
+            spans.caller(),
+            (self._call.started, self._closed),
+            attributes,
+            error=self._reason,
+            fault=self._reason in FAULTS,
+            events=self.events(spans),
+        )
+
+    def children(self, spans: TraceSpans) -> list[ReadableSpan]:
+        """Return the spans below it."""
+        made = [self._phase(spans, phase) for phase in self._phases]
+        for attempt in self._answer.attempts:
+            made.extend(self._attempt(spans, attempt))
+        if self._settled is not None and not self._apart:
+            made.append(self.record(spans))
+        return made
+
+    def record(self, spans: TraceSpans) -> ReadableSpan:
+        """Return the span of the books: from the end of the request until every token is counted."""
+        settled = all(attempt.usage_settled for attempt in self._answer.attempts)
+        return spans.span(
+            SpanName.RECORD,
+            spans.context(Slot.RECORD),
+            spans.root,
+            (self._closed, self._closed if self._settled is None else self._settled),
+            {Attribute.SETTLED: settled},
+        )
+
+    def _phase(self, spans: TraceSpans, phase: Phase) -> ReadableSpan:
+        return spans.span(
+            _NAMES[phase.slot],
+            spans.context(phase.slot),
+            spans.root,
+            (phase.started, phase.ended),
+            dict(self._facts(phase.slot)),
+            error=phase.error,
+        )
+
+    def _facts(self, slot: Slot) -> Iterator[tuple[str, Any]]:
+        answer = self._answer
+        if slot in (Slot.CACHE, Slot.SHARED_CACHE):
+            yield Attribute.CACHE_LEVEL, "memory" if slot == Slot.CACHE else "shared"
+        elif slot == Slot.CLASSIFY and answer.HasField("signals"):
+            signals = answer.signals
+            yield Attribute.COMPLEXITY, signals.complexity.value
+            yield Attribute.R1_SUFFICES, signals.r1_suffices.value
+            yield Attribute.TASK, _TASK[signals.task.value]
+            yield Attribute.DOMAIN, _DOMAIN[signals.domain.value]
+            yield Attribute.LANGUAGE, signals.language.value
+            yield Attribute.ARTIFACT_REVISION, signals.artifact_revision
+        elif slot == Slot.PLAN and answer.HasField("plan"):
+            yield Attribute.POLICY_REVISION, answer.plan.policy_revision
+            yield Attribute.MARGIN_MS, answer.plan.margin_ms
+            yield Attribute.RESERVE_MS, answer.plan.reserve_ms
+            if answer.plan.HasField("threshold"):
+                yield Attribute.THRESHOLD, answer.plan.threshold
+        elif slot == Slot.FUSE and answer.HasField("fusion"):
+            yield Attribute.AGREEMENT, answer.fusion.agreement
+            yield Attribute.FUSION_RULE, _RULE[answer.fusion.rule]
+
+    def _attempt(self, spans: TraceSpans, attempt: types_pb2.Attempt) -> list[ReadableSpan]:
+        """Return the spans of an attempt and of its call to the model, which begins when a place is free."""
+        begun = self._call.started + attempt.started_ms / 1000.0
+        end = begun + attempt.duration_ms / 1000.0
+        error = (
+            "" if attempt.outcome == ANSWERED else attempt.error_reason or _OUTCOME[attempt.outcome].upper()
+        )
+        context = spans.context(attempt_slot(attempt.index))
+        around = spans.span(
+            SpanName.ATTEMPT,
+            context,
+            spans.root,
+            (begun - attempt.queued_ms / 1000.0, end),
+            {
+                Attribute.ATTEMPT: attempt.index,
+                Attribute.PURPOSE: _PURPOSE[attempt.purpose],
+                Attribute.OUTCOME: _OUTCOME[attempt.outcome],
+                Attribute.TIER: attempt.target.tier,
+                Attribute.VARIANT: attempt.target.variant,
+                Attribute.QUEUED_MS: attempt.queued_ms,
+                Attribute.ALLOWANCE_MS: attempt.allowance_ms,
+            },
+            error=error,
+            links=self._links(spans, attempt),
+        )
+        events = []
+        if attempt.HasField("ttft_ms"):
+            events.append(spans.event(SpanEvent.FIRST_TOKEN, begun + attempt.ttft_ms / 1000.0, {}))
+        chat = spans.span(
+            f"{SpanName.CHAT} {attempt.model}",
+            spans.context(chat_slot(attempt.index)),
+            context,
+            (begun, end),
+            self._gen_ai(attempt),
+            kind=SpanKind.CLIENT,
+            error=error,
+            events=events,
+        )
+        return [around, chat]
+
+    def _gen_ai(self, attempt: types_pb2.Attempt) -> Attributes:
+        sampling = self._tried[attempt.index].sampling
+        top_k: int | float = sampling.top_k if self._tracing.latest_gen_ai else float(sampling.top_k)
+        found: Attributes = {
+            Attribute.GEN_AI_OPERATION: OPERATION,
+            Attribute.GEN_AI_PROVIDER: PROVIDER,
+            Attribute.GEN_AI_MODEL: attempt.model,
+            Attribute.GEN_AI_STREAM: True,
+            Attribute.GEN_AI_MAX_TOKENS: sampling.max_tokens,
+            Attribute.GEN_AI_TEMPERATURE: sampling.temperature,
+            Attribute.GEN_AI_TOP_P: sampling.top_p,
+            Attribute.GEN_AI_TOP_K: top_k,
+            Attribute.GEN_AI_RESPONSE_ID: f"{self._call.request_id}/{attempt.index}",
+            Attribute.GEN_AI_INPUT_TOKENS: attempt.usage.input_tokens,
+            Attribute.GEN_AI_OUTPUT_TOKENS: attempt.usage.output_tokens,
+        }
+        if sampling.HasField("seed"):
+            found[Attribute.GEN_AI_SEED] = sampling.seed
+        if attempt.HasField("ttft_ms"):
+            found[Attribute.GEN_AI_FIRST_CHUNK] = attempt.ttft_ms / 1000.0
+        if attempt.finish_reason:
+            found[Attribute.GEN_AI_RESPONSE_MODEL] = attempt.model
+            found[Attribute.GEN_AI_FINISH_REASONS] = [_FINISH[attempt.finish_reason]]
+        return found
+
+    def _links(self, spans: TraceSpans, attempt: types_pb2.Attempt) -> list[Link]:
+        if attempt.purpose not in COMPARED:
+            return []
+        fused = any(phase.slot == Slot.FUSE for phase in self._phases)
+        return [spans.link(Slot.FUSE, _PURPOSE[attempt.purpose])] if fused else []
+
+
+def _before(attempts: Sequence[types_pb2.Attempt], attempt: types_pb2.Attempt) -> types_pb2.Attempt:
+    """Return the attempt that another one took over from: the last that was shown."""
+    shown = (each for each in reversed(attempts[: attempt.index]) if each.purpose not in COMPARED)
+    return next(shown, attempts[0])
+
+
+def _name(target: types_pb2.Target) -> str:
+    return f"{target.tier}/{target.variant}"

@@ -1,0 +1,86 @@
+"""Spans of the calls that arrive at a service: one for each, made when it has ended."""
+
+from __future__ import annotations
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanKind
+
+from tandem.call import Call
+from tandem.clock import now
+from tandem.errors import FAULTS, TandemError
+from tandem.telemetry.names import Attribute
+from tandem.telemetry.spans import Attributes, TraceSpans
+from tandem.telemetry.trace import Trace
+from tandem.telemetry.tracing import Tracing
+
+FAILED = "failed"
+
+
+class RpcSpans:
+    """Tells tracing of the calls that end; satisfies `tandem.serving.edge.RpcObserver`."""
+
+    def __init__(self, tracing: Tracing) -> None:
+        self._tracing = tracing
+
+    def ended(self, method: str, call: Call, error: TandemError | None) -> None:
+        """Hand over the spans of a call, if they are kept."""
+        # A call whose metadata could not be read has no place in a trace yet.
+        trace = call.trace or self._tracing.begin(call.traceparent)
+        if trace is None:
+            return
+        reason = error.reason if error else ""
+        if reason in FAULTS:
+            trace.keep_for(FAILED)
+        trace.handed = True
+        if trace.kept:
+            self._tracing.put(_Served(self._tracing, trace, method.lstrip("/"), call, error))
+
+
+class _Served:
+    """A call that has ended; satisfies `tandem.telemetry.exporting.Told`."""
+
+    __slots__ = ("_code", "_ended", "_method", "_reason", "_request_id", "_started", "_trace", "_tracing")
+
+    def __init__(
+        self, tracing: Tracing, trace: Trace, method: str, call: Call, error: TandemError | None
+    ) -> None:
+        self._tracing, self._trace, self._method = tracing, trace, method
+        self._code, self._reason = (error.code.name, error.reason) if error else ("OK", "")
+        self._request_id, self._started, self._ended = call.request_id, call.started, now()
+
+    @property
+    def count(self) -> int:
+        """How many spans it has."""
+        return 1 + (self._trace.story.count if self._trace.story else 0)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it holds."""
+        return self._trace.story.size if self._trace.story else 0
+
+    def spans(self) -> list[ReadableSpan]:
+        """Make its spans."""
+        trace, story = self._trace, self._trace.story
+        spans = TraceSpans(self._tracing.maker, trace)
+        attributes: Attributes = {
+            Attribute.RPC_SYSTEM: "grpc",
+            Attribute.RPC_METHOD: self._method,
+            Attribute.RPC_STATUS: self._code,
+            Attribute.REQUEST_ID: self._request_id,
+        }
+        if trace.keep:
+            attributes[Attribute.KEEP] = trace.keep
+        if story:
+            attributes.update(story.attributes())
+        served = spans.span(
+            self._method,
+            spans.root,
+            spans.caller(),
+            (self._started, self._ended),
+            attributes,
+            kind=SpanKind.SERVER,
+            error=self._reason,
+            fault=self._reason in FAULTS,
+            events=story.events(spans) if story else (),
+        )
+        return [served, *(story.children(spans) if story else ())]

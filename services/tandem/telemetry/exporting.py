@@ -1,0 +1,149 @@
+"""Hands spans to an exporter, away from the requests: a collector that is dead or slow costs nothing but spans."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from tandem.telemetry.logs import logger
+from tandem.telemetry.spans import SpanMaker
+
+MOST_WAITING: Final = 2048
+"""Most calls whose spans wait to be made."""
+MOST_WAITING_BYTES: Final = 64 * 1024 * 1024
+"""Most memory that they may hold, about."""
+SPANS_AT_A_TIME: Final = 512
+"""Spans after which an export begins."""
+CALLS_AT_A_TIME: Final = 8
+"""Calls whose spans are made before the interpreter is offered to others: about a third of a millisecond.
+
+Else the requests, which want it too, would wait for it up to five. Offering it is a call of the system.
+"""
+EXPORT_SECONDS: Final = 1.0
+"""Longest time that a span waits for others to go with it."""
+CLOSE_SECONDS: Final = 5.0
+"""How long the last spans may take when the process ends."""
+
+_log = logger("tracing")
+
+
+class Told(Protocol):
+    """Something that has ended, of which spans can be made."""
+
+    @property
+    def count(self) -> int:
+        """How many spans it has."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it holds."""
+
+    def spans(self) -> list[ReadableSpan]:
+        """Make its spans."""
+
+
+class Exporting:
+    """A bounded queue, and the thread that makes spans of what is in it and exports them.
+
+    Args:
+        exporter: where the spans go.
+        maker: whose clock is set before spans are made.
+    """
+
+    def __init__(self, exporter: SpanExporter, maker: SpanMaker) -> None:
+        self._exporter = exporter
+        self._maker = maker
+        self._queue: deque[Told] = deque()
+        self._bytes = 0
+        self._spans = 0
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._closing = False
+        self.exported = 0
+        """Spans that the collector took."""
+        self.dropped = 0
+        """Spans that it did not get: the queue was full, or it did not take them."""
+        self._thread = threading.Thread(target=self._run, name="tandem-tracing", daemon=True)
+        self._thread.start()
+
+    def put(self, told: Told) -> None:
+        """Have spans made and exported; drop them if too much waits already. Never waits."""
+        count, size = told.count, told.size
+        with self._lock:
+            full = len(self._queue) >= MOST_WAITING or self._bytes + size > MOST_WAITING_BYTES
+            if full or self._closing:
+                self.dropped += count
+                return
+            self._queue.append(told)
+            self._bytes += size
+            self._spans += count
+            enough = self._spans >= SPANS_AT_A_TIME
+        if enough and not self._wake.is_set():
+            self._wake.set()
+
+    def close(self) -> None:
+        """Export what waits, as far as it goes in a few seconds."""
+        self._closing = True
+        self._wake.set()
+        self._thread.join(CLOSE_SECONDS)
+        self._exporter.shutdown()
+        self._thread.join(1.0)
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._wake.wait(EXPORT_SECONDS)
+            self._wake.clear()
+            self._drain()
+        self._drain()
+
+    def _drain(self) -> None:
+        self._maker.set_clock()
+        batch: list[ReadableSpan] = []
+        calls = 0
+        while (told := self._next()) is not None:
+            batch.extend(self._made(told))
+            calls += 1
+            if len(batch) >= SPANS_AT_A_TIME:
+                self._export(batch)
+                batch = []
+            if calls % CALLS_AT_A_TIME == 0:
+                time.sleep(0)
+        if batch:
+            self._export(batch)
+
+    def _next(self) -> Told | None:
+        with self._lock:
+            if not self._queue:
+                return None
+            told = self._queue.popleft()
+            self._bytes -= told.size
+            self._spans -= told.count
+            return told
+
+    def _made(self, told: Told) -> Sequence[ReadableSpan]:
+        try:
+            return told.spans()
+        except Exception:  # noqa: BLE001 - a defect here must not end the thread
+            _log.exception("no spans could be made of a request")
+            self.dropped += told.count
+            return ()
+
+    def _export(self, batch: Sequence[ReadableSpan]) -> None:
+        try:
+            result = self._exporter.export(batch)
+        except Exception:  # noqa: BLE001 - nor one of an exporter
+            _log.exception("the exporter of spans failed")
+            result = SpanExportResult.FAILURE
+        if result is SpanExportResult.SUCCESS:
+            self.exported += len(batch)
+            return
+        self.dropped += len(batch)
+        _log.warning(
+            "the collector did not take spans; they are dropped", spans=len(batch), dropped=self.dropped
+        )
