@@ -149,7 +149,7 @@ chart-files: $(INSTALLED) ## Write the chart's README and the objects of deploy/
 
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve both lock files anew, keeping versions where they still fit (LOCK_OPTIONS=--upgrade).
-	$(UV_COMPILE) --extra embedded --extra encoder --extra postgresql --extra training --group dev \
+	$(UV_COMPILE) --extra embedded --extra encoder --extra plots --extra postgresql --extra training --group dev \
 		--output-file requirements.lock pyproject.toml
 	$(UV_COMPILE) --extra postgresql --constraint requirements.lock --output-file deploy/image/requirements.lock pyproject.toml
 	$(UV_COMPILE) --constraint requirements.lock --output-file deploy/image/build.lock deploy/image/build.in

@@ -10,6 +10,7 @@ import kubernetes_validate
 import pytest
 
 from tandem.cli.settings import settings_class, variable
+from tests.chart import custom
 from tests.chart.rendering import (
     EVERYTHING,
     MESHES,
@@ -44,10 +45,6 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 RESTRICTED_VOLUMES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
 }  # fmt: skip
-DEFINED_ELSEWHERE = {
-    "cert-manager.io", "gateway.networking.k8s.io", "keda.sh", "leaderworkerset.x-k8s.io", "monitoring.coreos.com",
-    "networking.istio.io", "policy.linkerd.io", "security.istio.io",
-}  # fmt: skip
 SERVICES = ["orchestrator", "classifier", "inference", "fusion"]
 
 
@@ -58,7 +55,7 @@ def objects(request: pytest.FixtureRequest) -> list[Object]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_schemas_of_kubernetes_accept_it(objects: list[Object], version: str) -> None:
-    own = [each for each in objects if each["apiVersion"].partition("/")[0] not in DEFINED_ELSEWHERE]
+    own = [each for each in objects if custom.own(each)]
     assert len(own) > 10
     for each in own:
         kubernetes_validate.validate(each, version, strict=True)
@@ -74,12 +71,8 @@ def test_the_pods_of_a_group_are_those_of_kubernetes(version: str) -> None:
 
 
 def test_nothing_needs_a_definition_of_its_own_unless_it_is_asked_for() -> None:
-    assert not {each["apiVersion"].partition("/")[0] for each in render()} & DEFINED_ELSEWHERE
-    found = {
-        each["kind"]
-        for each in render("", SPREAD)
-        if each["apiVersion"].partition("/")[0] in DEFINED_ELSEWHERE
-    }
+    assert all(custom.own(each) for each in render())
+    found = {each["kind"] for each in render("", SPREAD) if not custom.own(each)}
     assert found == {"LeaderWorkerSet", "PrometheusRule", "ScaledObject", "ServiceMonitor"}
 
 

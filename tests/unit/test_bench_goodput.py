@@ -11,6 +11,7 @@ import pytest
 import goodput
 from goodput_report import Row, broken_promises, table
 from tandem.simulation.outcomes import Outcome, Reply, Tally, Work
+from tests.fakes.calls import call
 
 KEPT = Outcome(
     sent=10,
@@ -38,8 +39,8 @@ def row(outcome: Outcome, contender: str = "tandem") -> Row:
 def test_what_ends_is_counted_once() -> None:
     tally = Tally("pro")
     for seconds in (1.0, 3.0, 2.0):
-        tally.answered(Reply("r1", degraded=seconds > 2.0), seconds)
-    tally.answered(Reply("pro", cut=True), 4.0)
+        tally.answered(call(), Reply("r1", degraded=seconds > 2.0), seconds)
+    tally.answered(call(), Reply("pro", cut=True), 4.0)
     tally.failed("OVERLOADED")
     tally.late()
     outcome = tally.outcome(8, 2.0, Work(attempts=9, tokens_made=70, tokens_booked=60))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tandem.capacity.memory import BYTES_PER_128, Layout, Load, Need, Precision, need
+from tandem.capacity.memory import BYTES_PER_128, Layout, Load, Need, Precision, divided, need
 from tandem.capacity.nodes import Node
 from tandem.capacity.shape import Shape
 
@@ -184,13 +184,36 @@ def most_sequences(plan: TierPlan, index: int) -> int:
 
 def nodes_needed(plans: Sequence[TierPlan]) -> dict[str, int]:
     """Return how many nodes of each type hold all replicas, filled with the widest first."""
-    free: dict[str, list[int]] = {}
+    free: dict[str, list[_Alike]] = {}
     for plan in sorted(plans, key=lambda plan: -plan.layout.tensor):
-        nodes = free.setdefault(plan.node_name, [])
-        for _ in range(plan.replicas * plan.layout.pipeline):
-            room = next((index for index, gpus in enumerate(nodes) if gpus >= plan.layout.tensor), None)
-            if room is None:
-                nodes.append(plan.node.accelerators - plan.layout.tensor)
-            else:
-                nodes[room] -= plan.layout.tensor
-    return {name: len(nodes) for name, nodes in free.items()}
+        parts, filled = plan.replicas * plan.layout.pipeline, list[_Alike]()
+        for nodes in free.get(plan.node_name, []):
+            parts, after = _fill(nodes, parts, plan.layout.tensor)
+            filled += after
+        each = plan.node.accelerators // plan.layout.tensor
+        _, added = _fill(_Alike(divided(parts, each), plan.node.accelerators), parts, plan.layout.tensor)
+        free[plan.node_name] = [*filled, *added]
+    return {name: sum(nodes.count for nodes in alike) for name, alike in free.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """Nodes next to each other with as many free GPUs."""
+
+    count: int
+    free: int
+
+
+def _fill(nodes: _Alike, parts: int, gpus: int) -> tuple[int, list[_Alike]]:
+    """Give nodes, one after the other, as many parts of so many GPUs as they take; return the parts that are left."""
+    each = nodes.free // gpus
+    if not each or not parts:
+        return parts, [nodes]
+    full = min(nodes.count, parts // each)
+    rest = min(parts - full * each, each) if full < nodes.count else 0
+    after = [
+        _Alike(full, nodes.free - each * gpus),
+        _Alike(int(rest > 0), nodes.free - rest * gpus),
+        _Alike(nodes.count - full - (rest > 0), nodes.free),
+    ]
+    return parts - full * each - rest, [alike for alike in after if alike.count]

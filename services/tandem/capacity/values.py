@@ -27,6 +27,8 @@ class VariantValues(_Part):
     precision: Precision
     context: int = Field(ge=1, le=10**7)
     concurrency: int = Field(ge=1, le=10**4)
+    latency: Mapping[str, Any] = {}
+    """As the catalogue has it; planning passes it over."""
 
 
 class ModelValues(_Part):
@@ -50,6 +52,20 @@ class TierValues(_Part):
     variants: Mapping[str, VariantValues] = Field(min_length=1)
     parallel: ParallelValues = ParallelValues()
     replicas: int = Field(default=1, ge=0, le=10**6)
+    catalogue: Mapping[str, Any] = {}
+    """What the model catalogue says of the tier beside its variants; planning passes it over."""
+    default_variant: str = Field(default="", alias="defaultVariant")
+
+    def variants_in_order(self) -> list[str]:
+        """Return the names of the variants as the catalogue has them, the default one first."""
+        others = sorted(self.variants.keys() - {self.default_variant})
+        return [self.default_variant, *others] if self.default_variant in self.variants else others
+
+
+class ServiceValues(_Part):
+    """A service."""
+
+    replicas: int | None = Field(default=None, ge=0, le=10**6)
 
 
 class ChartValues(_Part):
@@ -57,6 +73,16 @@ class ChartValues(_Part):
 
     node: str = ""
     tiers: Mapping[str, TierValues] = Field(min_length=1)
+    defaults: ServiceValues = ServiceValues()
+    orchestrator: ServiceValues = ServiceValues()
+    chat_templates: Mapping[str, str] = Field(default={}, alias="chatTemplates")
+    policy: Mapping[str, Any] = {}
+
+    @property
+    def orchestrators(self) -> int:
+        """Replicas of the orchestrator."""
+        own, usual = self.orchestrator.replicas, self.defaults.replicas
+        return own if own is not None else usual if usual is not None else 1
 
 
 def read_values(files: Sequence[Path]) -> ChartValues:
@@ -68,7 +94,7 @@ def read_values(files: Sequence[Path]) -> ChartValues:
     """
     merged: dict[str, Any] = {}
     for file in files:
-        merged = _merged(merged, _read(file))
+        merged = merge(merged, read_mapping(file))
     try:
         return ChartValues.model_validate(merged)
     except ValidationError as error:
@@ -93,7 +119,8 @@ def explained(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def read_mapping(file: Path) -> Mapping[str, Any]:
+    """Read a YAML file whose root is a mapping; raise `BadPlan` if it is none, `OSError` if it cannot be read."""
     try:
         content = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
@@ -103,14 +130,15 @@ def _read(file: Path) -> Mapping[str, Any]:
     return content
 
 
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay values over others as Helm does."""
     result = dict(base)
     for key, value in over.items():
         if value is None:
             result.pop(key, None)
         elif isinstance(value, dict):
             below = result.get(key)
-            result[key] = _merged(below if isinstance(below, dict) else {}, value)
+            result[key] = merge(below if isinstance(below, dict) else {}, value)
         else:
             result[key] = value
     return result

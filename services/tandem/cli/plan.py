@@ -78,7 +78,7 @@ def plan(
 
     if values and catalogue:
         raise typer.BadParameter("give --values or --catalogue, not both", param_hint="--catalogue")
-    prices = dict(_price(each) for each in price or ())
+    prices = dict(price_of(each) for each in price or ())
     wish = Wish(
         values=values or (),
         catalogue=catalogue,
@@ -108,7 +108,8 @@ def _model(value: str) -> tuple[str, str]:
     return (tier, name) if equals else ("", value)
 
 
-def _price(value: str) -> tuple[str, Decimal]:
+def price_of(value: str) -> tuple[str, Decimal]:
+    """Read what a node costs, NODE=USD."""
     node, _, usd = value.rpartition("=")
     try:
         dollars = Decimal(usd)

@@ -33,7 +33,7 @@ def as_object(planned: Planned, prices: Mapping[str, Decimal]) -> str:
         "tiers": [_tier(tier) for tier in planned.tiers],
         "not_checked": list(planned.unknown),
         "nodes": nodes,
-        "usd_per_hour": _cost(nodes, prices),
+        "usd_per_hour": usd_per_hour(nodes, prices),
     }
     return json.dumps(content, ensure_ascii=False)
 
@@ -45,7 +45,7 @@ def as_text(planned: Planned, prices: Mapping[str, Decimal]) -> str:
     if planned.tiers:
         nodes = nodes_needed(planned.tiers)
         total = ", ".join(f"{count} × {name}" for name, count in nodes.items())
-        cost = _cost(nodes, prices)
+        cost = usd_per_hour(nodes, prices)
         parts.append(f"all replicas: {total}" + (f", {cost} US dollars per hour" if cost else ""))
     parts += [words for words in map(refusal, planned.tiers) if words]
     return "\n\n".join(parts)
@@ -88,7 +88,7 @@ def _described(tier: TierPlan) -> str:
             f"tier {tier.name} on {tier.node_name} ({node.accelerators} × {node.accelerator}{unified}): "
             f"tensor {layout.tensor}, pipeline {layout.pipeline}"
         ),
-        *_aligned([_HEAD, *rows]),
+        *aligned([_HEAD, *rows]),
         (
             f"a GPU needs {gb(tier.needs_mb)} and has {gb(node.usable_mb)} usable, {node.usable_percent} % of "
             f"{gb(node.memory_bytes // 1_000_000)}: {'fits' if tier.fits else 'does not fit'}"
@@ -110,19 +110,20 @@ def _row(load: Load, need: Need) -> tuple[str, ...]:
     return (load.name, load.precision, str(load.context), str(load.concurrency), *map(gb, sizes))
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]], words: int = 2) -> list[str]:
+    """Return rows as lines with columns below each other; the first columns are words, the others numbers."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  "
         + "  ".join(
-            cell.ljust(width) if place < 2 else cell.rjust(width)
+            cell.ljust(width) if place < words else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows
     ]
 
 
-def _cost(nodes: Mapping[str, int], prices: Mapping[str, Decimal]) -> str | None:
+def usd_per_hour(nodes: Mapping[str, int], prices: Mapping[str, Decimal]) -> str | None:
     """Return dollars per hour; None unless every type of node that is needed has a price."""
     if not nodes or any(name not in prices for name in nodes):
         return None

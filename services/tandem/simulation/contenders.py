@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from tandem.call import Call
+from tandem.catalogue import Catalogue
 from tandem.errors import BackendUnavailable
 from tandem.ledger.entry import Entry
 from tandem.orchestrator.answer import Keeping, Orchestrator
@@ -23,6 +24,20 @@ from tandem.v1 import classifier_pb2, fusion_pb2, orchestrator_pb2, types_pb2
 MESSAGES: Final = [
     types_pb2.Message(role=types_pb2.ROLE_USER, parts=[types_pb2.Part(text="So how does it go on?")])
 ]
+
+
+class Questioned(Protocol):
+    """Where requests are answered, as far as the orchestrator's side knows it."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The tiers."""
+        ...
+
+    @property
+    def traffic(self) -> Traffic:
+        """What is asked."""
+        ...
 
 
 class Contender(Protocol):
@@ -75,7 +90,7 @@ class Orchestrated:
         policy: what it decides by.
     """
 
-    def __init__(self, world: World, tiers: Mapping[str, Inference], policy: Policy) -> None:
+    def __init__(self, world: Questioned, tiers: Mapping[str, Inference], policy: Policy) -> None:
         self.books = Books()
         """Its ledger."""
         budgets = Budgets(policy.budgets, {}, proven=True)

@@ -7,9 +7,6 @@ from typing import Final
 
 import numpy as np
 
-TTFT_SIGMA: Final = 0.5
-"""Spread of times to first token: standard deviation of their logarithm."""
-TPOT_SIGMA: Final = 0.15
 STALL_MEAN_SECONDS: Final = 4.0
 STALL_SHAPE: Final = 1.5
 """Of the Pareto distribution of stalls: some last very long."""
@@ -26,6 +23,19 @@ class Mishaps:
 
 
 USUAL: Final = Mishaps()
+NO_MISHAPS: Final = Mishaps(stalls=0.0, breaks=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How much times differ from attempt to attempt: standard deviations of their logarithms."""
+
+    ttft: float = 0.5
+    tpot: float = 0.15
+
+
+WIDE: Final = Spread()
+STEADY: Final = Spread(0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +56,14 @@ class Fate:
 class Fates:
     """The fates of all requests on one model."""
 
-    def __init__(self, requests: int, mishaps: Mishaps, random: np.random.Generator) -> None:
+    def __init__(
+        self, requests: int, mishaps: Mishaps, random: np.random.Generator, spread: Spread = WIDE
+    ) -> None:
         stalls = random.random(requests) < mishaps.stalls
         scale = STALL_MEAN_SECONDS * (STALL_SHAPE - 1.0) / STALL_SHAPE
         lengths = scale * (1.0 + random.pareto(STALL_SHAPE, requests))
-        self._ttft: list[float] = random.lognormal(0.0, TTFT_SIGMA, requests).tolist()
-        self._tpot: list[float] = random.lognormal(0.0, TPOT_SIGMA, requests).tolist()
+        self._ttft: list[float] = random.lognormal(0.0, spread.ttft, requests).tolist()
+        self._tpot: list[float] = random.lognormal(0.0, spread.tpot, requests).tolist()
         self._stall: list[float] = np.where(stalls, lengths, 0.0).tolist()
         self._mishap: list[float] = random.random(requests).tolist()
         self._breaks: list[bool] = (random.random(requests) < mishaps.breaks).tolist()

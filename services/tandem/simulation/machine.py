@@ -16,7 +16,7 @@ from tandem.errors import DeadlineExceeded, OutOfMemory
 from tandem.simulation.episodes import Episodes, Span
 
 FULL: Final = 1.5
-"""Time per token when all places are taken, as a multiple of that of an attempt alone."""
+"""Time per token when all places are taken, as a multiple of that of an attempt alone, where nothing else is said."""
 SLOW: Final = 3.0
 """The same in a slow episode."""
 ALLOCATION_SECONDS: Final = 0.02
@@ -39,16 +39,22 @@ class Weather:
     """Everything takes longer."""
 
 
+CALM: Final = Weather()
+"""Nothing is wrong."""
+
+
 class Machine:
     """What the variants of a tier share: the computing time.
 
     Args:
         places: attempts that it computes at a time before each further one slows down all others in proportion.
         weather: what is wrong with it, and when.
+        full: time per token when all places are taken, as a multiple of that of an attempt alone.
     """
 
-    def __init__(self, places: int, weather: Weather) -> None:
+    def __init__(self, places: int, weather: Weather, full: float = FULL) -> None:
         self._places = places
+        self._full = full
         self._slow = Episodes(weather.slow)
         self.outages = Episodes(weather.outages)
         self.active = 0
@@ -58,7 +64,7 @@ class Machine:
         """Return the time per token now, as a multiple of that of an attempt alone."""
         load = self.active / self._places
         slow = SLOW if self._slow.cover(now()) else 1.0
-        return slow * max(1.0 + (FULL - 1.0) * load, FULL * load)
+        return slow * max(1.0 + (self._full - 1.0) * load, self._full * load)
 
 
 class Engine:

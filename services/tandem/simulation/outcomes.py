@@ -6,6 +6,8 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
+from tandem.call import Call
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -69,24 +71,33 @@ class Tally:
 
     Args:
         strong: name of the strong tier.
+        since: requests that came before this time are not counted.
     """
 
-    def __init__(self, strong: str) -> None:
-        self._strong = strong
+    def __init__(self, strong: str, since: float = 0.0) -> None:
+        self._name = strong
+        self._since = since
         self._seconds: list[float] = []
-        self._degraded = self._cut = self._pro = self._late = 0
-        self._reasons: Counter[str] = Counter()
+        self._degraded = self._cut = self._late = 0
+        self.strong = 0
+        """Answers in time that the strong tier ended."""
+        self.reasons: Counter[str] = Counter()
+        """Typed errors in time."""
 
-    def answered(self, reply: Reply, seconds: float) -> None:
+    def counts(self, call: Call) -> bool:
+        """Tell whether a request is counted."""
+        return call.started >= self._since
+
+    def answered(self, call: Call, reply: Reply, seconds: float) -> None:
         """Count an answer in time."""
         self._seconds.append(seconds)
         self._degraded += reply.degraded
         self._cut += reply.cut
-        self._pro += reply.tier == self._strong
+        self.strong += reply.tier == self._name
 
     def failed(self, reason: str) -> None:
         """Count a typed error in time."""
-        self._reasons[reason] += 1
+        self.reasons[reason] += 1
 
     def late(self) -> None:
         """Count a request whose deadline passed before anything came."""
@@ -94,7 +105,7 @@ class Tally:
 
     def outcome(self, sent: int, seconds: float, work: Work) -> Outcome:
         """Return the figures of so many requests that came in so many seconds."""
-        answered, errors = sorted(self._seconds), self._reasons.total()
+        answered, errors = sorted(self._seconds), self.reasons.total()
         return Outcome(
             sent=sent,
             in_time=len(answered),
@@ -104,13 +115,13 @@ class Tally:
             late=self._late,
             lost=sent - len(answered) - errors - self._late,
             amplification=work.attempts / sent,
-            pro_share=self._pro / max(1, len(answered)),
+            pro_share=self.strong / max(1, len(answered)),
             tokens_made=work.tokens_made,
             tokens_booked=work.tokens_booked,
             goodput_per_second=len(answered) / seconds,
             p50_ms=_quantile_ms(answered, 0.5),
             p99_ms=_quantile_ms(answered, 0.99),
-            reasons=dict(sorted(self._reasons.items())),
+            reasons=dict(sorted(self.reasons.items())),
         )
 
 

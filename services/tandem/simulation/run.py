@@ -10,8 +10,8 @@ from tandem.call import Call
 from tandem.clock import now
 from tandem.errors import TandemError
 from tandem.simulation import virtual_time
-from tandem.simulation.contenders import Contender, Contest
-from tandem.simulation.outcomes import Outcome, Tally, Work
+from tandem.simulation.contenders import Contender, Contest, Questioned
+from tandem.simulation.outcomes import Outcome, Reply, Tally, Work
 from tandem.simulation.world import World
 
 PATIENCE_SECONDS: Final = 600.0
@@ -38,7 +38,7 @@ async def _simulate(world: World, contest: Contest) -> Outcome:
     return tally.outcome(len(traffic), traffic.seconds, work)
 
 
-async def ask_all(world: World, contender: Contender, tally: Tally) -> None:
+async def ask_all(world: Questioned, contender: Contender, tally: Tally) -> None:
     """Ask a contender all questions of a world when they come, and wait until all have ended."""
     under_way: set[asyncio.Task[None]] = set()
     for number, arrival in enumerate(world.traffic.arrivals):
@@ -56,16 +56,17 @@ async def ask_all(world: World, contender: Contender, tally: Tally) -> None:
 async def _ask(contender: Contender, call: Call, tally: Tally) -> None:
     """Ask one question and count what comes; what ends in another way is lost, and not counted."""
     try:
-        reply = await contender.answer(call)
+        ended: Reply | TandemError = await contender.answer(call)
     except TandemError as error:
-        if call.remaining() < ON_TIME:
-            tally.late()
-        else:
-            tally.failed(error.reason)
+        ended = error
     except Exception:  # noqa: BLE001 - a defect of the contender: it is counted, and told
         _LOG.exception("request %s is lost", call.request_id)
+        return
+    if not tally.counts(call):
+        return
+    if call.remaining() < ON_TIME:
+        tally.late()
+    elif isinstance(ended, TandemError):
+        tally.failed(ended.reason)
     else:
-        if call.remaining() < ON_TIME:
-            tally.late()
-        else:
-            tally.answered(reply, now() - call.started)
+        tally.answered(call, ended, now() - call.started)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Final
 
 from tandem.call import Call
@@ -12,7 +13,7 @@ from tandem.catalogue import Tier
 from tandem.clock import now
 from tandem.errors import BackendUnavailable, DeadlineExceeded
 from tandem.simulation.fates import Fate, Fates
-from tandem.simulation.machine import Engine, Machine, Weather
+from tandem.simulation.machine import CALM, FULL, Engine, Machine, Weather
 from tandem.simulation.traffic import Traffic
 from tandem.v1 import inference_pb2, types_pb2
 
@@ -23,6 +24,16 @@ WORD, LAST_WORD = "and ", "on. "
 """The text of a token, and of the last one of a piece, which is a sentence."""
 
 
+@dataclass(frozen=True, slots=True)
+class Luck:
+    """What befalls a tier."""
+
+    fates: Mapping[str, Fates]
+    """Of attempts, by variant."""
+    weather: Weather = CALM
+    """Of all of it, by time."""
+
+
 class SimulatedTier:
     """One tier; satisfies `tandem.protocols.Inference`. A request's identifier is its number in the traffic.
 
@@ -30,21 +41,19 @@ class SimulatedTier:
         name: of the tier.
         tier: its variants, the speed of each one with nothing else to do.
         traffic: how long answers are.
-        fates: what befalls attempts, by variant.
-        weather: what befalls all of it, by time.
+        luck: what befalls attempts, and all of it.
+        full: time per token when all places are taken, as a multiple of that of an attempt alone.
     """
 
-    def __init__(
-        self, name: str, tier: Tier, traffic: Traffic, fates: Mapping[str, Fates], weather: Weather
-    ) -> None:
+    def __init__(self, name: str, tier: Tier, traffic: Traffic, luck: Luck, full: float = FULL) -> None:
         self._name = name
         self._tier = tier
         self._traffic = traffic
-        self._fates = fates
+        self._fates = luck.fates
         first = tier.default_variant
-        machine = Machine(tier.variants[first].concurrency, weather)
+        machine = Machine(tier.variants[first].concurrency, luck.weather, full)
         self._engines = {
-            name: Engine(variant, machine, weather if name == first else Weather())
+            name: Engine(variant, machine, luck.weather if name == first else CALM)
             for name, variant in tier.variants.items()
         }
         self._made: dict[tuple[str, int], int] = {}

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from tandem.simulation.episodes import Trouble, draw
+from tandem.simulation.episodes import Span, Trouble, draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +91,18 @@ def draw_questions(kinds: Sequence[Kind], requests: int, random: np.random.Gener
 
 
 def draw_traffic(
-    questions: Questions, per_second: float, bursts: Trouble, random: np.random.Generator
+    questions: Questions,
+    per_second: float,
+    bursts: Trouble,
+    random: np.random.Generator,
+    burst: float = BURST,
 ) -> Traffic:
-    """Return when the questions arrive: a Poisson process with a mean rate, denser in bursts."""
+    """Return when the questions arrive: a Poisson process with a mean rate, `burst` times as dense in bursts."""
     clock = np.cumsum(random.exponential(1.0, len(questions.deadlines)))
+    calm = per_second / (1.0 + (burst - 1.0) * bursts.share)
+    spans = draw(bursts, 2.0 * float(clock[-1]) / calm, random)
     return Traffic(
-        arrivals=_stretched(clock, per_second, bursts, random).tolist(),
+        arrivals=_stretched(clock, calm, spans, burst).tolist(),
         deadlines=questions.deadlines.tolist(),
         prompt_tokens=questions.prompt_tokens.tolist(),
         wanted_tokens=questions.wanted_tokens.tolist(),
@@ -105,16 +111,12 @@ def draw_traffic(
     )
 
 
-def _stretched(
-    clock: np.ndarray, per_second: float, bursts: Trouble, random: np.random.Generator
-) -> np.ndarray:
-    """Return arrivals at a rate that changes, from arrivals at a rate of one."""
-    calm = per_second / (1.0 + (BURST - 1.0) * bursts.share)
-    spans = draw(bursts, 2.0 * float(clock[-1]) / calm, random)
+def _stretched(clock: np.ndarray, calm: float, spans: Sequence[Span], burst: float) -> np.ndarray:
+    """Return arrivals at a rate that is higher in some spans, from arrivals at a rate of one."""
     times, counts = [0.0], [0.0]
     for start, end in spans:
         counts.append(counts[-1] + calm * (start - times[-1]))
-        counts.append(counts[-1] + BURST * calm * (end - start))
+        counts.append(counts[-1] + burst * calm * (end - start))
         times += [start, end]
     times.append(times[-1] + float(clock[-1]) / calm)
     counts.append(counts[-1] + float(clock[-1]))

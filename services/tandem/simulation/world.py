@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -10,10 +9,11 @@ from typing import Final
 import numpy as np
 
 from tandem.catalogue import Catalogue, Latency, Tier, Variant
+from tandem.simulation.chance import generator
 from tandem.simulation.episodes import NEVER, Trouble, draw
 from tandem.simulation.fates import USUAL, Fates, Mishaps
 from tandem.simulation.machine import FULL, Weather
-from tandem.simulation.tiers import SimulatedTier
+from tandem.simulation.tiers import Luck, SimulatedTier
 from tandem.simulation.traffic import KINDS, PRO_SHARE, Kind, Questions, Traffic, draw_questions, draw_traffic
 
 SPEEDS: Final[Mapping[str, Latency]] = {
@@ -91,11 +91,10 @@ class World:
 
     def _tier(self, name: str, tier: Tier) -> SimulatedTier:
         fates = {variant: self._fates[name, variant] for variant in tier.variants}
-        return SimulatedTier(name, tier, self.traffic, fates, self._weather[name])
+        return SimulatedTier(name, tier, self.traffic, Luck(fates, self._weather[name]))
 
     def _random(self, purpose: str) -> np.random.Generator:
-        """Return a generator of its own for each purpose, so that a change of one does not change all others."""
-        return np.random.default_rng([self.seed, zlib.crc32(purpose.encode())])
+        return generator(self.seed, purpose)
 
 
 def capacity(catalogue: Catalogue, questions: Questions) -> float:

@@ -10,8 +10,8 @@ import pytest
 from tandem.clock import now
 from tandem.errors import BackendUnavailable, DeadlineExceeded, OutOfMemory, TandemError
 from tandem.simulation.fates import Fates, Mishaps
-from tandem.simulation.machine import FULL, SLOW, Weather
-from tandem.simulation.tiers import WORD, Piece, SimulatedTier
+from tandem.simulation.machine import CALM, FULL, SLOW, Weather
+from tandem.simulation.tiers import WORD, Luck, Piece, SimulatedTier
 from tandem.simulation.traffic import Traffic
 from tandem.v1 import inference_pb2, types_pb2
 from tests.fakes.calls import call
@@ -21,7 +21,6 @@ pytestmark = pytest.mark.virtual_time
 PLACES = 8
 TOKENS = 100
 TTFT, TPOT = 0.25, 0.024
-CALM = Weather()
 ALONE = 1.0 + (FULL - 1.0) / PLACES
 """Slowness of the only attempt."""
 
@@ -38,7 +37,9 @@ def pro(weather: Weather = CALM, fates: Fates | None = None) -> SimulatedTier:
     """Return a tier for answers of 100 tokens to empty prompts."""
     many = PLACES * 9
     traffic = Traffic([0.0] * many, [1.0] * many, [0] * many, [TOKENS] * many, [1.0] * many, [0.0] * many)
-    return SimulatedTier("pro", CATALOGUE.tier("pro"), traffic, {"fp16": fates or SteadyFates()}, weather)
+    return SimulatedTier(
+        "pro", CATALOGUE.tier("pro"), traffic, Luck({"fp16": fates or SteadyFates()}, weather)
+    )
 
 
 async def pieces(
