@@ -25,7 +25,8 @@ from routing_bench import gains, gate, plots, signals, speed
 from routing_bench.contenders import Measured
 from routing_bench.corpus import Corpus, RowMissing, read
 from routing_bench.label_rows import Answer, draw_confusion, label_rows, learned_elsewhere, left_out
-from routing_bench.report import table
+from routing_bench.nested import Nested
+from routing_bench.report import nested_table, table
 from routing_bench.row import Row
 from routing_bench.shipped import shipped
 from routing_bench.slices import slices
@@ -52,6 +53,7 @@ class Options(argparse.Namespace):
     gate: Path | None
     encoder: str | None
     sample: int | None
+    nested: bool
     json: bool
     plots: Path | None
     quick: bool
@@ -87,6 +89,11 @@ def arguments(words: Sequence[str] | None = None) -> Options:
         help="measure with a sentence encoder too, such as minilm; those rows end in its name",
     )
     parser.add_argument("--sample", type=int, metavar="N", help="only so many questions of each table, drawn")
+    parser.add_argument(
+        "--nested",
+        action="store_true",
+        help="measure only this: hyper-parameters chosen without what is measured on, beside the fixed ones",
+    )
     parser.add_argument("--json", action="store_true", help="print one object in place of the table")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="write pictures into this folder")
     parser.add_argument("--quick", action="store_true", help="fewer draws, no label efficiency")
@@ -173,6 +180,21 @@ def with_encoder(options: Options, encoder: Encoder) -> list[Row]:
     return list(Bench(corpus, options).encoded(encoder))
 
 
+def with_nested(corpus: Corpus, options: Options) -> int:
+    """Measure nested cross-validation; return the exit status."""
+    rows = []
+    for row in Nested(corpus, say).rows():
+        say(f"{row.name}: {row.value:.4f} [{row.low:.4f}, {row.high:.4f}], fixed {row.more['fixed']:.4f}")
+        rows.append(row)
+    show(rows, nested_table, options)
+    return 0
+
+
+def show(rows: Sequence[Row], as_table: Callable[[Sequence[Row]], str], options: Options) -> None:
+    """Print the rows: a table, or one object."""
+    print(json.dumps({"rows": [row.as_object() for row in rows]}) if options.json else as_table(rows))
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run the bench; return the exit status."""
     options = arguments(words)
@@ -182,6 +204,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except (DataMissing, EncoderUnusable) as missing:
         say(str(missing))
         return 2
+    if options.nested:
+        return with_nested(corpus, options)
     bench = Bench(corpus, options)
     rows = list(bench.rows())
     if encoder:
@@ -191,7 +215,7 @@ def main(words: Sequence[str] | None = None) -> int:
         with contextlib.suppress(RowMissing):
             for kind, said in bench.labelled.items():
                 draw_confusion(said, options.plots / f"{kind}.png")
-    print(json.dumps({"rows": [row.as_object() for row in rows]}) if options.json else table(rows))
+    show(rows, table, options)
     problems = gate.regressions(rows, gate.read(options.gate)) if options.gate else []
     for problem in problems:
         say(f"worse: {problem}")

@@ -18,8 +18,9 @@ from tandem.training.classifier.anchors import anchors
 from tandem.training.classifier.data import PAIRS, Table, difficulty, load_tables, pair_rows
 from tandem.training.classifier.duplicates import clusters
 from tandem.training.classifier.folds import FOLDS, GROUP_FOLDS, numbered, splits
+from tandem.training.classifier.hyperparameters import FOREIGN, OWN, Hyperparameters
 from tandem.training.classifier.otherwise import otherwise
-from tandem.training.classifier.routing import FOREIGN_TRUST, OWN_TRUST, Targets, labels
+from tandem.training.classifier.routing import Targets, labels
 
 Rows = NDArray[np.intp]
 Numbers = NDArray[np.float32]
@@ -54,8 +55,7 @@ class Learning:
     strong: Numbers
     places: Rows
     """Rows of the table that are measured on."""
-    trust: float
-    """What the strong model's head weighs."""
+    chosen: Hyperparameters
 
 
 @dataclass
@@ -114,37 +114,34 @@ class Corpus:
         except KeyError as error:
             raise RowMissing(f"{name} lacks the column of {error}") from None
 
-    def learning(self, name: str, learned: Rows, asked: Rows) -> Learning:
+    def learning(self, name: str, learned: Rows, asked: Rows, chosen: Hyperparameters = OWN) -> Learning:
         """Lay out what is learned and measured within one table."""
         source, pair = self.source(name), PAIRS[name]
         outcomes = source.table.outcomes
         return Learning(
             design.take(source.features, learned),
             design.take(source.otherwise, learned),
-            labels(source.table, pair, learned),
+            labels(source.table, pair, learned, chosen.denoised),
             design.take(source.features, asked),
             outcomes[pair.weak][asked],
             outcomes[pair.strong][asked],
             asked,
-            OWN_TRUST,
+            chosen,
         )
 
-    def transfer(
-        self, names: Sequence[str], target: str, left_out: frozenset[str] = frozenset(), assumed: bool = False
-    ) -> Learning:
-        """Lay out what is learned from tables and measured on another: no near-duplicate of it is learned.
+    def elsewhere(
+        self, names: Sequence[str], target: str, left_out: frozenset[str] = frozenset()
+    ) -> dict[str, Rows]:
+        """Return the rows to learn from, by table, when another is measured on: no near-duplicate of it is learned.
 
-        `left_out` are groups that are not learned from; `assumed`, whether what is assumed of requests is.
+        `left_out` are groups that are not learned from.
 
         Raises:
             RowMissing: there is nothing to measure on, or nothing to learn from.
         """
-        rows, weak, strong = self.pair(target)
-        goal = self.source(target)
-        tested = goal.tested[rows] if goal.tested[rows].any() else np.ones(len(rows), np.bool_)
-        rows, weak, strong = rows[tested], weak[tested], strong[tested]
-        asked = [goal.table.texts[row] for row in rows], [goal.table.keys[row] for row in rows]
-        batches, others, targets = [], [], []
+        goal, rows = self.source(target).table, self._measured(target)
+        asked = [goal.texts[row] for row in rows], [goal.keys[row] for row in rows]
+        found = {}
         for name in names:
             if name == target or name not in self.sources:
                 continue
@@ -154,25 +151,53 @@ class Corpus:
             learned = learned[[source.table.groups[row] not in left_out for row in learned]]
             learned = learned[~self._seen(source.table, learned, *asked)]
             if len(learned):
-                batches.append(design.take(source.features, learned))
-                others.append(design.take(source.otherwise, learned))
-                targets.append(labels(source.table, PAIRS[name], learned))
-        if not batches:
+                found[name] = learned
+        if not found:
             raise RowMissing(f"nothing to learn {target} from")
+        return found
+
+    def transfer(
+        self,
+        learned: Mapping[str, Rows],
+        target: str,
+        assumed: bool = False,
+        chosen: Hyperparameters = FOREIGN,
+    ) -> Learning:
+        """Lay out what is learned from rows of tables and measured on another table.
+
+        `assumed`: whether what is assumed of requests is learned too.
+
+        Raises:
+            RowMissing: there is nothing to measure on.
+        """
+        goal, rows = self.source(target), self._measured(target)
+        batches = [design.take(self.sources[name].features, taken) for name, taken in learned.items()]
+        others = [design.take(self.sources[name].otherwise, taken) for name, taken in learned.items()]
+        targets = [
+            labels(self.sources[name].table, PAIRS[name], taken, chosen.denoised)
+            for name, taken in learned.items()
+        ]
         if assumed:
             batches.append(self.batch(anchors().texts))
             others.append(self.batch(otherwise(anchors().texts, anchors().languages)))
             targets.append(anchors().outcomes)
+        outcomes = goal.table.outcomes
         return Learning(
             joined(batches),
             joined(others),
             np.concatenate(targets),
             design.take(goal.features, rows),
-            weak,
-            strong,
+            outcomes[PAIRS[target].weak][rows],
+            outcomes[PAIRS[target].strong][rows],
             rows,
-            FOREIGN_TRUST,
+            chosen,
         )
+
+    def _measured(self, target: str) -> Rows:
+        """Return the rows of a table of which nothing is learned: those of the second folder, if it has any."""
+        rows, _, _ = self.pair(target)
+        tested = self.source(target).tested[rows]
+        return rows[tested] if tested.any() else rows
 
     @staticmethod
     def _seen(table: Table, rows: Rows, texts: Sequence[str], keys: Sequence[str]) -> NDArray[np.bool_]:
