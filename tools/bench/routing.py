@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from recorded_data import DATA
-from routing_bench import gains, gate, plots, signals, speed
+from routing_bench import gains, gate, plots, signals, speed, turns
 from routing_bench.contenders import Measured
 from routing_bench.corpus import Corpus, RowMissing, read
 from routing_bench.label_rows import Answer, draw_confusion, label_rows, learned_elsewhere, left_out
@@ -30,6 +30,7 @@ from routing_bench.report import nested_table, table
 from routing_bench.row import Row
 from routing_bench.shipped import shipped
 from routing_bench.slices import slices
+from routing_bench.translated import translated
 from tandem.classifier.encoder import Encoder, EncoderUnusable, named_encoder
 from tandem.classifier.settings import DEFAULT_ARTIFACT
 from tandem.training.classifier.data import DataMissing
@@ -113,8 +114,12 @@ class Bench:
         """Give every row as soon as it is measured."""
         yield from self.learned()
         yield from slices(self._corpus, self.crossed())
-        yield from self._try("route flips", lambda: signals.flips(self._corpus))
+        folds = signals.first_folds(self._corpus)
+        yield from self._try("route flips", lambda: signals.flips(folds))
+        yield from self._try("turns", lambda: turns.turns(folds))
+        yield from self._try("turns of MT-Bench", lambda: turns.judged_turns(self._corpus))
         yield from self._try("task and domain", lambda: label_rows(self.labelled))
+        yield from translated(self._artifact)
         yield from shipped(self._corpus, self._artifact)
         yield from speed.product(self._artifact)
 

@@ -50,10 +50,9 @@ class Measured:
 
 def learn(learning: Learning) -> Learned:
     """Learn the heads."""
-    chosen = learning.chosen
-    design = Design.of(learning.features.dense, chosen.width, chosen.form)
+    design = Design.of(learning.features.dense)
     rows, other = design.rows(learning.features), design.rows(learning.otherwise)
-    return Learned(design, fit_twice(rows, other, learning.targets, chosen.penalty))
+    return Learned(design, fit_twice(rows, other, learning.targets))
 
 
 def measure(learning: Learning, neighbours: bool = True) -> Measured:
@@ -63,7 +62,7 @@ def measure(learning: Learning, neighbours: bool = True) -> Measured:
     said = learned.heads.predict(asked)
     near = nearest(learned.design, learning) if neighbours else np.full(len(said), np.nan, np.float32)
     return Measured(
-        Outcome(score(said, learning.chosen.trust), learning.weak, learning.strong),
+        Outcome(score(said, learning.trust), learning.weak, learning.strong),
         near,
         said[:, 0],
         learning.places,

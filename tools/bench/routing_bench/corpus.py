@@ -18,9 +18,8 @@ from tandem.training.classifier.anchors import anchors
 from tandem.training.classifier.data import PAIRS, Table, difficulty, load_tables, pair_rows
 from tandem.training.classifier.duplicates import clusters
 from tandem.training.classifier.folds import FOLDS, GROUP_FOLDS, numbered, splits
-from tandem.training.classifier.hyperparameters import FOREIGN, OWN, Hyperparameters
 from tandem.training.classifier.otherwise import otherwise
-from tandem.training.classifier.routing import Targets, labels
+from tandem.training.classifier.routing import FOREIGN_TRUST, OWN_TRUST, Targets, labels
 
 Rows = NDArray[np.intp]
 Numbers = NDArray[np.float32]
@@ -55,7 +54,8 @@ class Learning:
     strong: Numbers
     places: Rows
     """Rows of the table that are measured on."""
-    chosen: Hyperparameters
+    trust: float
+    """What the strong model's head weighs."""
 
 
 @dataclass
@@ -114,19 +114,19 @@ class Corpus:
         except KeyError as error:
             raise RowMissing(f"{name} lacks the column of {error}") from None
 
-    def learning(self, name: str, learned: Rows, asked: Rows, chosen: Hyperparameters = OWN) -> Learning:
+    def learning(self, name: str, learned: Rows, asked: Rows) -> Learning:
         """Lay out what is learned and measured within one table."""
         source, pair = self.source(name), PAIRS[name]
         outcomes = source.table.outcomes
         return Learning(
             design.take(source.features, learned),
             design.take(source.otherwise, learned),
-            labels(source.table, pair, learned, chosen.denoised),
+            labels(source.table, pair, learned),
             design.take(source.features, asked),
             outcomes[pair.weak][asked],
             outcomes[pair.strong][asked],
             asked,
-            chosen,
+            OWN_TRUST,
         )
 
     def elsewhere(
@@ -139,7 +139,7 @@ class Corpus:
         Raises:
             RowMissing: there is nothing to measure on, or nothing to learn from.
         """
-        goal, rows = self.source(target).table, self._measured(target)
+        goal, rows = self.source(target).table, self.measured(target)
         asked = [goal.texts[row] for row in rows], [goal.keys[row] for row in rows]
         found = {}
         for name in names:
@@ -156,13 +156,7 @@ class Corpus:
             raise RowMissing(f"nothing to learn {target} from")
         return found
 
-    def transfer(
-        self,
-        learned: Mapping[str, Rows],
-        target: str,
-        assumed: bool = False,
-        chosen: Hyperparameters = FOREIGN,
-    ) -> Learning:
+    def transfer(self, learned: Mapping[str, Rows], target: str, assumed: bool = False) -> Learning:
         """Lay out what is learned from rows of tables and measured on another table.
 
         `assumed`: whether what is assumed of requests is learned too.
@@ -170,13 +164,10 @@ class Corpus:
         Raises:
             RowMissing: there is nothing to measure on.
         """
-        goal, rows = self.source(target), self._measured(target)
+        goal, rows = self.source(target), self.measured(target)
         batches = [design.take(self.sources[name].features, taken) for name, taken in learned.items()]
         others = [design.take(self.sources[name].otherwise, taken) for name, taken in learned.items()]
-        targets = [
-            labels(self.sources[name].table, PAIRS[name], taken, chosen.denoised)
-            for name, taken in learned.items()
-        ]
+        targets = [labels(self.sources[name].table, PAIRS[name], taken) for name, taken in learned.items()]
         if assumed:
             batches.append(self.batch(anchors().texts))
             others.append(self.batch(otherwise(anchors().texts, anchors().languages)))
@@ -190,10 +181,10 @@ class Corpus:
             outcomes[PAIRS[target].weak][rows],
             outcomes[PAIRS[target].strong][rows],
             rows,
-            chosen,
+            FOREIGN_TRUST,
         )
 
-    def _measured(self, target: str) -> Rows:
+    def measured(self, target: str) -> Rows:
         """Return the rows of a table of which nothing is learned: those of the second folder, if it has any."""
         rows, _, _ = self.pair(target)
         tested = self.source(target).tested[rows]
@@ -286,4 +277,5 @@ def _whole(parts: Sequence[Table]) -> Table:
         first.domains + second.domains,
         first.language,
         outcomes,
+        first.second + second.second,
     )

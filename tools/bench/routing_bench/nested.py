@@ -4,6 +4,9 @@ For every outer fold one setting is chosen for all tables, on what all of them l
 any table measures there is not seen, nor near-duplicates of it. For traffic like that of the labels the inner folds
 are of questions; for subjects and tables that are new, of subjects. Beside each row stands what the fixed setting gives
 on the same questions, and how far the two differ, with the interval of that difference.
+
+Both are ridge solved over questions, as where the choice is made: without the second wording, and without what is
+assumed of requests. So the fixed column is near the other rows of this bench, and not the same.
 """
 
 from __future__ import annotations
@@ -16,17 +19,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from routing_bench.contenders import Measured, measure, together
-from routing_bench.corpus import Corpus, Learning, RowMissing
+from routing_bench.corpus import Corpus, RowMissing, joined
 from routing_bench.gains import FOREIGN as LEARNED
 from routing_bench.gains import foreign
 from routing_bench.protocol import RESAMPLES, Outcome, apgr, interval
 from routing_bench.row import Row
 from tandem.training.classifier import design
-from tandem.training.classifier.choosing import Known, NothingToChoose, alike, choose, drawn
+from tandem.training.classifier.choosing import Known, NothingToChoose, alike, choose, drawn, predicted
 from tandem.training.classifier.data import MISPARSED, PAIRS
 from tandem.training.classifier.duplicates import clusters
 from tandem.training.classifier.hyperparameters import FOREIGN, OWN, Hyperparameters
+from tandem.training.classifier.routing import labels, score
 
 BY_QUESTION: Final = {
     "mmlu": "MMLU, by question",
@@ -44,25 +47,38 @@ MOVED: Final = {
     "LLMRouter, nothing of it learned": (LEARNED, "llmrouter"),
 }
 
+MOST_MOVED: Final = 1500
+"""Most questions of a table that are learned when another is measured."""
+
 Rows = NDArray[np.intp]
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """The same questions measured with chosen settings and with the fixed one, fold by fold."""
+    """The same questions scored with chosen settings and with the fixed one, fold by fold."""
 
-    nested: list[Measured]
-    fixed: list[Measured]
+    nested: list[Outcome]
+    fixed: list[Outcome]
+    places: list[Rows]
+    """Rows of the table."""
     chosen: list[Hyperparameters]
 
-    def take(self, wanted: Callable[[int], bool]) -> Both:
+    def take(self, wanted: NDArray[np.bool_]) -> Both:
         """Return the questions in those rows of the table that are wanted."""
+        kept = [wanted[places] for places in self.places]
 
-        def some(parts: list[Measured]) -> list[Measured]:
-            return [part.take(np.array([wanted(row) for row in part.places], np.bool_)) for part in parts]
+        def some(parts: list[Outcome]) -> list[Outcome]:
+            return [part.take(rows) for part, rows in zip(parts, kept, strict=True)]
 
-        return Both(some(self.nested), some(self.fixed), self.chosen)
+        places = [rows[left] for rows, left in zip(self.places, kept, strict=True)]
+        return Both(some(self.nested), some(self.fixed), places, self.chosen)
+
+    def add(self, places: Rows, scored: Callable[[Hyperparameters], Outcome], fixed: Hyperparameters) -> None:
+        """Add what a fold is with the setting that was chosen last, and with the fixed one."""
+        self.places.append(places)
+        self.nested.append(scored(self.chosen[-1]))
+        self.fixed.append(self.nested[-1] if self.chosen[-1] == fixed else scored(fixed))
 
 
 class Nested:
@@ -71,7 +87,7 @@ class Nested:
     def __init__(self, corpus: Corpus, say: Say) -> None:
         self._corpus = corpus
         self._say = say
-        self._tried: dict[str, tuple[Rows, Known]] = {}
+        self._tables: dict[str, tuple[Rows, Known]] = {}
 
     def rows(self) -> Iterator[Row]:
         """Give the rows, each as soon as it is measured; what the folders lack is said and left out."""
@@ -85,9 +101,8 @@ class Nested:
                     continue
                 yield row(label, found)
                 if name == "mmlu" and not groups:
-                    kept = self._corpus.source(name).table.groups
-                    rest = found.take(lambda at, kept=kept: kept[at] != MISPARSED)  # type: ignore[misc]  # bound
-                    yield row(f"{label}, without {MISPARSED}", rest)
+                    wanted = np.array(self._corpus.source(name).table.groups) != MISPARSED
+                    yield row(f"{label}, without {MISPARSED}", found.take(wanted))
         for label, (learned, target) in MOVED.items():
             try:
                 yield row(label, self._moved(learned, target))
@@ -96,29 +111,53 @@ class Nested:
 
     def _crossed(self, name: str, groups: bool, chosen: dict[int, Hyperparameters]) -> Both:
         """Measure a table; `chosen` keeps the settings of the outer folds, which are those of all tables."""
-        found = Both([], [], [])
+        found = Both([], [], [], [])
         for fold, (learned, asked) in enumerate(self._corpus.splits(name, groups)):
             if fold not in chosen:
                 chosen[fold] = self._choose(self._left(fold, groups), groups)
                 self._say(f"{'group' if groups else 'question'} fold {fold + 1}: {chosen[fold].told()}")
             found.chosen.append(chosen[fold])
-            self._measure(found, partial(self._corpus.learning, name, learned, asked), OWN)
+            found.add(asked, partial(self._within, name, learned, asked), OWN)
         return found
+
+    def _within(self, name: str, learned: Rows, asked: Rows, setting: Hyperparameters) -> Outcome:
+        """Learn some rows of a table and score others."""
+        places, known = self._compared(name)
+        targets = labels(known.table, known.pair, np.searchsorted(places, learned), setting.denoised)
+        said = predicted(known.features, known.alike, targets, np.searchsorted(places, learned), setting)
+        return self._outcome(name, asked, score(said[np.searchsorted(places, asked)], setting.trust))
 
     def _moved(self, names: tuple[str, ...], target: str) -> Both:
         """Measure a table of which nothing is learned."""
-        learned = foreign(self._corpus, names, target)
-        found = Both([], [], [self._choose(learned, groups=True)])
+        learned = {
+            name: drawn(rows, MOST_MOVED) for name, rows in foreign(self._corpus, names, target).items()
+        }
+        asked = self._corpus.measured(target)
+        found = Both([], [], [], [self._choose(learned, groups=True)])
         self._say(f"{target}, of {len(learned)} other tables: {found.chosen[0].told()}")
-        self._measure(found, partial(self._corpus.transfer, learned, target, len(names) > 1), FOREIGN)
+        features = joined(
+            [design.take(self._corpus.source(name).features, rows) for name, rows in learned.items()]
+            + [design.take(self._corpus.source(target).features, asked)]
+        )
+        grams = alike(features)
+        count = sum(map(len, learned.values()))
+
+        def scored(setting: Hyperparameters) -> Outcome:
+            targets = np.concatenate(
+                [
+                    labels(self._corpus.source(name).table, PAIRS[name], rows, setting.denoised)
+                    for name, rows in learned.items()
+                ]
+            )
+            said = predicted(features, grams, targets, np.arange(count), setting)
+            return self._outcome(target, asked, score(said[count:], setting.trust))
+
+        found.add(asked, scored, FOREIGN)
         return found
 
-    @staticmethod
-    def _measure(found: Both, lay_out: Callable[[Hyperparameters], Learning], fixed: Hyperparameters) -> None:
-        """Measure with the setting chosen last and with the fixed one."""
-        found.nested.append(measure(lay_out(found.chosen[-1]), neighbours=False))
-        same = found.chosen[-1] == fixed
-        found.fixed.append(found.nested[-1] if same else measure(lay_out(fixed), neighbours=False))
+    def _outcome(self, name: str, asked: Rows, scores: NDArray[np.float32]) -> Outcome:
+        outcomes, pair = self._corpus.source(name).table.outcomes, PAIRS[name]
+        return Outcome(scores, outcomes[pair.weak][asked], outcomes[pair.strong][asked])
 
     def _left(self, fold: int, groups: bool) -> dict[str, Rows]:
         """Return the rows of every table that may be chosen on in an outer fold."""
@@ -152,28 +191,30 @@ class Nested:
             raise RowMissing(str(error)) from None
 
     def _known(self, name: str, rows: Rows, groups: bool) -> Known:
-        """Return what settings are tried on: those of the rows that were drawn."""
-        places, known = self._drawn(name)
-        left = known.take(np.flatnonzero(np.isin(places, rows)))
+        """Return what settings are tried on: of many rows a part."""
+        places, known = self._compared(name)
+        left = known.take(np.searchsorted(places, drawn(rows)))
         return left if not groups else replace(left, units=left.table.groups)
 
-    def _drawn(self, name: str) -> tuple[Rows, Known]:
-        if name not in self._tried:
+    def _compared(self, name: str) -> tuple[Rows, Known]:
+        """Return the rows of a table that a pair answered, rising, and these questions."""
+        if name not in self._tables:
             source = self._corpus.source(name)
-            rows, _, _ = self._corpus.pair(name)
-            places = drawn(rows[~source.tested[rows]])
+            places, _, _ = self._corpus.pair(name)
             self._say(f"comparing {len(places)} questions of {name}")
             features = design.take(source.features, places)
-            known = Known(
-                source.table.take(places), PAIRS[name], features, alike(features), source.labels[places]
+            self._tables[name] = (
+                places,
+                Known(
+                    source.table.take(places), PAIRS[name], features, alike(features), source.labels[places]
+                ),
             )
-            self._tried[name] = places, known
-        return self._tried[name]
+        return self._tables[name]
 
 
 def row(label: str, both: Both) -> Row:
     """Return the row of a table."""
-    nested, fixed = together(both.nested).outcome, together(both.fixed).outcome
+    nested, fixed = together(both.nested), together(both.fixed)
     low, high = interval([nested])
     less, more = difference(nested, fixed)
     return Row(
@@ -203,6 +244,13 @@ def difference(first: Outcome, second: Outcome, seed: int = 0) -> tuple[float, f
     return float(low), float(high)
 
 
-def _by_fold(parts: list[Measured]) -> float:
+def together(parts: list[Outcome]) -> Outcome:
+    """Return the questions of folds as one."""
+    return Outcome(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("score", "weak", "strong"))
+    )
+
+
+def _by_fold(parts: list[Outcome]) -> float:
     """Return the mean APGR of the folds, each for itself: scores of other settings need not rank together."""
-    return round(float(np.nanmean([apgr(part.outcome) for part in parts])), 4)
+    return round(float(np.nanmean([apgr(part) for part in parts])), 4)

@@ -92,9 +92,9 @@ class Choice:
     apgr: float
 
 
-def drawn(rows: Rows) -> Rows:
+def drawn(rows: Rows, most: int = MOST) -> Rows:
     """Return the rows that settings are tried on: all, or of many a part."""
-    chosen: Rows = np.sort(np.random.default_rng(INNER_SEED).permutation(rows)[:MOST])
+    chosen: Rows = np.sort(np.random.default_rng(INNER_SEED).permutation(rows)[:most])
     return chosen
 
 
@@ -161,6 +161,19 @@ def _said(known: Known, grid: Grid, width: float, inner: Sequence[tuple[Rows, Ro
                 found = predict(np.concatenate(wanted, axis=1), penalty)
                 said[at][:, asked] = np.stack(np.split(found, len(wanted), axis=1))
         yield from said.reshape(-1, len(kernel), 2)
+
+
+def predicted(
+    features: Batch, grams: Floats, targets: Targets, learned: Rows, chosen: Hyperparameters
+) -> Targets:
+    """Return what heads say of all questions, [questions, heads], that learn `targets` of some, [learned, heads].
+
+    `grams` are the products that `alike` returns of the features.
+    """
+    laid = design.Design.of(features.dense[learned], chosen.width, chosen.form)
+    waves, rest = laid.numbers(features)
+    kernel = grams + waves @ waves.T + rest @ rest.T
+    return ridge(kernel, learned, np.arange(len(kernel)))(targets, chosen.penalty)
 
 
 def ridge(kernel: Floats, learned: Rows, asked: Rows) -> Callable[[Targets, float], Targets]:
