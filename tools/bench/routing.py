@@ -22,6 +22,7 @@ from typing import Final
 
 from recorded_data import DATA
 from routing_bench import gains, gate, plots, signals, speed, turns
+from routing_bench.asker_rows import asker_rows
 from routing_bench.contenders import Measured
 from routing_bench.corpus import Corpus, RowMissing, read
 from routing_bench.label_rows import Answer, draw_confusion, label_rows, learned_elsewhere, left_out
@@ -30,7 +31,7 @@ from routing_bench.report import nested_table, table
 from routing_bench.row import Row
 from routing_bench.shipped import shipped
 from routing_bench.slices import slices
-from routing_bench.translated import translated
+from routing_bench.translated import pairs, translated
 from tandem.classifier.encoder import Encoder, EncoderUnusable, named_encoder
 from tandem.classifier.settings import DEFAULT_ARTIFACT
 from tandem.training.classifier.data import DataMissing
@@ -101,6 +102,18 @@ def arguments(words: Sequence[str] | None = None) -> Options:
     return parser.parse_args(words, Options())
 
 
+def asked_by(train: Path, test: Path | None) -> list[Row]:
+    """Return the rows of language and asker, of the folder that is measured on.
+
+    Raises:
+        RowMissing: there are no labelled texts.
+    """
+    try:
+        return asker_rows(test or train, pairs())
+    except FileNotFoundError as missing:
+        raise RowMissing(str(missing)) from None
+
+
 class Bench:
     """All rows, one after the other; a row whose data are not there is said and left out."""
 
@@ -119,6 +132,7 @@ class Bench:
         yield from self._try("turns", lambda: turns.turns(folds))
         yield from self._try("turns of MT-Bench", lambda: turns.judged_turns(self._corpus))
         yield from self._try("task and domain", lambda: label_rows(self.labelled))
+        yield from self._try("language and asker", lambda: asked_by(*self._folders))
         yield from translated(self._artifact)
         yield from shipped(self._corpus, self._artifact)
         yield from speed.product(self._artifact)

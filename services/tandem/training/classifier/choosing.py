@@ -32,7 +32,7 @@ Floats = NDArray[np.float32]
 
 INNER_FOLDS: Final = 3
 INNER_SEED: Final = 5
-MOST: Final = 3000
+MOST: Final = 1500
 """Most questions of a table that settings are tried on."""
 
 
