@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from tandem.cli.app import app
 from tandem.training.classifier import choosing, design
 from tandem.training.classifier.choosing import Grid, Known, NothingToChoose
 from tandem.training.classifier.data import Pair, Table
@@ -109,3 +114,27 @@ def test_of_a_large_table_a_part_is_drawn() -> None:
     assert len(part) == choosing.MOST
     assert set(part) < set(rows)
     np.testing.assert_array_equal(part, choosing.drawn(rows))
+
+
+def test_the_command_says_what_to_do_where_there_is_nothing_to_choose_on(
+    small: Table, tmp_path: Path
+) -> None:
+    columns = {
+        "prompt": small.texts,
+        "subject": small.groups,
+        "qkey": small.keys,
+        **{side: found.tolist() for side, found in small.outcomes.items()},
+    }
+    pq.write_table(pa.table(columns), tmp_path / "routellm_mmlu.parquet")
+    out = tmp_path / "artifact"
+    made = CliRunner().invoke(
+        app, ["train", "classifier", "--data", str(tmp_path), "--choose", "--out", str(out)]
+    )
+    assert made.exit_code == 2
+    assert "Leave them as they are" in made.stderr
+    assert not out.exists()
+    wrong = CliRunner().invoke(
+        app, ["train", "classifier", "--from-ledger", "sqlite://", "--choose", "--out", str(out)]
+    )
+    assert wrong.exit_code == 2
+    assert "--choose" in wrong.stderr

@@ -44,8 +44,8 @@ def nested_table(rows: Sequence[Row]) -> str:
                 _number(row.more["fixed"]),
                 gap,
                 f"{low} to {high}",
-                _number(row.more["nested_by_fold"]),
-                _number(row.more["fixed_by_fold"]),
+                _number(row.more.get("nested_by_fold")),
+                _number(row.more.get("fixed_by_fold")),
             ]
         )
     return _aligned(lines)

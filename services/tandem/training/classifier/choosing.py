@@ -187,7 +187,8 @@ def ridge(kernel: Floats, learned: Rows, asked: Rows) -> Callable[[Targets, floa
         mean = targets.mean(axis=0)
         penalised = centred.copy()
         penalised.flat[:: len(learned) + 1] += np.float32(penalty)
-        parts = linalg.solve(penalised, targets - mean, assume_a="pos", overwrite_a=True, check_finite=False)
+        factor = linalg.cho_factor(penalised, overwrite_a=True, check_finite=False)
+        parts = linalg.cho_solve(factor, targets - mean, check_finite=False)
         found: Targets = (across @ parts + mean).astype(np.float32)
         return found
 

@@ -75,7 +75,11 @@ def labels(table: Table, pair: Pair, rows: Rows, denoised: float = DENOISED) -> 
     what they predict, leaving the question itself out. Only for questions that are learned from.
     """
     outcomes = np.stack([table.outcomes[pair.weak][rows], table.outcomes[pair.strong][rows]], axis=1)
-    others = sorted(set(table.outcomes) - {pair.weak, pair.strong})
+    others = [
+        model
+        for model in sorted(set(table.outcomes) - {pair.weak, pair.strong})
+        if not np.isnan(table.outcomes[model][rows]).all()
+    ]
     if len(others) < LEAST_MODELS or len(rows) < 10 * len(others):
         return outcomes
     predicted = _left_out([table.outcomes[other][rows] for other in others], outcomes)
