@@ -21,14 +21,17 @@ from pathlib import Path
 from typing import Final
 
 from recorded_data import DATA
-from routing_bench import gains, gate, plots, signals, speed
+from routing_bench import gains, gate, plots, signals, speed, turns
+from routing_bench.asker_rows import asker_rows
 from routing_bench.contenders import Measured
 from routing_bench.corpus import Corpus, RowMissing, read
 from routing_bench.label_rows import Answer, draw_confusion, label_rows, learned_elsewhere, left_out
-from routing_bench.report import table
+from routing_bench.nested import Nested
+from routing_bench.report import nested_table, table
 from routing_bench.row import Row
 from routing_bench.shipped import shipped
 from routing_bench.slices import slices
+from routing_bench.translated import pairs, translated
 from tandem.classifier.encoder import Encoder, EncoderUnusable, named_encoder
 from tandem.classifier.settings import DEFAULT_ARTIFACT
 from tandem.training.classifier.data import DataMissing
@@ -52,6 +55,7 @@ class Options(argparse.Namespace):
     gate: Path | None
     encoder: str | None
     sample: int | None
+    nested: bool
     json: bool
     plots: Path | None
     quick: bool
@@ -87,10 +91,27 @@ def arguments(words: Sequence[str] | None = None) -> Options:
         help="measure with a sentence encoder too, such as minilm; those rows end in its name",
     )
     parser.add_argument("--sample", type=int, metavar="N", help="only so many questions of each table, drawn")
+    parser.add_argument(
+        "--nested",
+        action="store_true",
+        help="measure only this: hyper-parameters chosen without what is measured on, beside the fixed ones",
+    )
     parser.add_argument("--json", action="store_true", help="print one object in place of the table")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="write pictures into this folder")
     parser.add_argument("--quick", action="store_true", help="fewer draws, no label efficiency")
     return parser.parse_args(words, Options())
+
+
+def asked_by(train: Path, test: Path | None) -> list[Row]:
+    """Return the rows of language and asker, of the folder that is measured on.
+
+    Raises:
+        RowMissing: there are no labelled texts.
+    """
+    try:
+        return asker_rows(test or train, pairs())
+    except FileNotFoundError as missing:
+        raise RowMissing(str(missing)) from None
 
 
 class Bench:
@@ -106,8 +127,13 @@ class Bench:
         """Give every row as soon as it is measured."""
         yield from self.learned()
         yield from slices(self._corpus, self.crossed())
-        yield from self._try("route flips", lambda: signals.flips(self._corpus))
+        folds = signals.first_folds(self._corpus)
+        yield from self._try("route flips", lambda: signals.flips(folds))
+        yield from self._try("turns", lambda: turns.turns(folds))
+        yield from self._try("turns of MT-Bench", lambda: turns.judged_turns(self._corpus))
         yield from self._try("task and domain", lambda: label_rows(self.labelled))
+        yield from self._try("language and asker", lambda: asked_by(*self._folders))
+        yield from translated(self._artifact)
         yield from shipped(self._corpus, self._artifact)
         yield from speed.product(self._artifact)
 
@@ -173,6 +199,21 @@ def with_encoder(options: Options, encoder: Encoder) -> list[Row]:
     return list(Bench(corpus, options).encoded(encoder))
 
 
+def with_nested(corpus: Corpus, options: Options) -> int:
+    """Measure nested cross-validation; return the exit status."""
+    rows = []
+    for row in Nested(corpus, say).rows():
+        say(f"{row.name}: {row.value:.4f} [{row.low:.4f}, {row.high:.4f}], fixed {row.more['fixed']:.4f}")
+        rows.append(row)
+    show(rows, nested_table, options)
+    return 0
+
+
+def show(rows: Sequence[Row], as_table: Callable[[Sequence[Row]], str], options: Options) -> None:
+    """Print the rows: a table, or one object."""
+    print(json.dumps({"rows": [row.as_object() for row in rows]}) if options.json else as_table(rows))
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run the bench; return the exit status."""
     options = arguments(words)
@@ -182,6 +223,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except (DataMissing, EncoderUnusable) as missing:
         say(str(missing))
         return 2
+    if options.nested:
+        return with_nested(corpus, options)
     bench = Bench(corpus, options)
     rows = list(bench.rows())
     if encoder:
@@ -191,7 +234,7 @@ def main(words: Sequence[str] | None = None) -> int:
         with contextlib.suppress(RowMissing):
             for kind, said in bench.labelled.items():
                 draw_confusion(said, options.plots / f"{kind}.png")
-    print(json.dumps({"rows": [row.as_object() for row in rows]}) if options.json else table(rows))
+    show(rows, table, options)
     problems = gate.regressions(rows, gate.read(options.gate)) if options.gate else []
     for problem in problems:
         say(f"worse: {problem}")

@@ -57,6 +57,13 @@ def classifier(
             help="With --data: sentence encoder that the artifact wants beside its own features, such as `minilm`."
         ),
     ] = None,
+    choose: Annotated[
+        bool,
+        typer.Option(
+            "--choose",
+            help="With --data: choose the hyper-parameters of routing on the data, by cross-validation over subjects.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="With --from-ledger: print one JSON object.")
     ] = False,
@@ -71,8 +78,8 @@ def classifier(
             f"Training needs what the extra `training` installs: {', '.join(missing)} cannot be found. "
             "Try: pip install 'tandem[training]'"
         )
-    if from_ledger is not None and encoder:
-        raise typer.BadParameter("--encoder has a meaning only together with --data")
+    if from_ledger is not None and (encoder or choose):
+        raise typer.BadParameter("--encoder and --choose have a meaning only together with --data")
     if from_ledger is not None:
         _adapt(from_ledger, artifact, out, as_json=as_json)
     elif artifact or as_json:
@@ -80,19 +87,20 @@ def classifier(
     elif data is None:
         raise typer.BadParameter("give --data (or TANDEM_DATA) or --from-ledger")
     else:
-        _learn(data, out, encoder)
+        _learn(data, out, encoder, choose=choose)
 
 
-def _learn(data: Path, out: Path, encoder: str | None) -> None:
+def _learn(data: Path, out: Path, encoder: str | None, *, choose: bool) -> None:
     from tandem.classifier.encoder import EncoderUnusable, named_encoder
+    from tandem.training.classifier.choosing import NothingToChoose
     from tandem.training.classifier.data import DataMissing
     from tandem.training.classifier.train import train
     from tandem.training.classifier.vectors import KeptVectors, default_folder
 
     try:
         vectors = KeptVectors(named_encoder(encoder), default_folder(), _say) if encoder else None
-        revision = train(data, out, _say, vectors)
-    except (DataMissing, EncoderUnusable) as error:
+        revision = train(data, out, _say, vectors, choosing=choose)
+    except (DataMissing, EncoderUnusable, NothingToChoose) as error:
         _fail(str(error))
     print(f"{revision}  {out}  {out.stat().st_size / 2**20:.1f} MiB")
 

@@ -63,6 +63,16 @@ def test_denoised_labels_are_half_what_the_others_predict(small: Table) -> None:
         assert abs(mixed[left, 0] - wanted) < 1e-4
 
 
+def test_models_that_answered_nothing_say_nothing(small: Table) -> None:
+    draw = np.random.default_rng(2)
+    others = {f"m{at}": (draw.random(len(small)) < 0.5).astype(np.float32) for at in range(8)}
+    silent = np.full(len(small), np.nan, np.float32)
+    table = replace(small, outcomes={**small.outcomes, **others})
+    more = replace(table, outcomes={**table.outcomes, "silent": silent})
+    rows = np.arange(len(small))
+    np.testing.assert_array_equal(labels(more, PAIR, rows), labels(table, PAIR, rows))
+
+
 def test_difficulty_is_the_share_that_failed() -> None:
     table = Table(
         "t",

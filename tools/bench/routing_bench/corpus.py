@@ -129,22 +129,19 @@ class Corpus:
             OWN_TRUST,
         )
 
-    def transfer(
-        self, names: Sequence[str], target: str, left_out: frozenset[str] = frozenset(), assumed: bool = False
-    ) -> Learning:
-        """Lay out what is learned from tables and measured on another: no near-duplicate of it is learned.
+    def elsewhere(
+        self, names: Sequence[str], target: str, left_out: frozenset[str] = frozenset()
+    ) -> dict[str, Rows]:
+        """Return the rows to learn from, by table, when another is measured on: no near-duplicate of it is learned.
 
-        `left_out` are groups that are not learned from; `assumed`, whether what is assumed of requests is.
+        `left_out` are groups that are not learned from.
 
         Raises:
             RowMissing: there is nothing to measure on, or nothing to learn from.
         """
-        rows, weak, strong = self.pair(target)
-        goal = self.source(target)
-        tested = goal.tested[rows] if goal.tested[rows].any() else np.ones(len(rows), np.bool_)
-        rows, weak, strong = rows[tested], weak[tested], strong[tested]
-        asked = [goal.table.texts[row] for row in rows], [goal.table.keys[row] for row in rows]
-        batches, others, targets = [], [], []
+        goal, rows = self.source(target).table, self.measured(target)
+        asked = [goal.texts[row] for row in rows], [goal.keys[row] for row in rows]
+        found = {}
         for name in names:
             if name == target or name not in self.sources:
                 continue
@@ -154,25 +151,44 @@ class Corpus:
             learned = learned[[source.table.groups[row] not in left_out for row in learned]]
             learned = learned[~self._seen(source.table, learned, *asked)]
             if len(learned):
-                batches.append(design.take(source.features, learned))
-                others.append(design.take(source.otherwise, learned))
-                targets.append(labels(source.table, PAIRS[name], learned))
-        if not batches:
+                found[name] = learned
+        if not found:
             raise RowMissing(f"nothing to learn {target} from")
+        return found
+
+    def transfer(self, learned: Mapping[str, Rows], target: str, assumed: bool = False) -> Learning:
+        """Lay out what is learned from rows of tables and measured on another table.
+
+        `assumed`: whether what is assumed of requests is learned too.
+
+        Raises:
+            RowMissing: there is nothing to measure on.
+        """
+        goal, rows = self.source(target), self.measured(target)
+        batches = [design.take(self.sources[name].features, taken) for name, taken in learned.items()]
+        others = [design.take(self.sources[name].otherwise, taken) for name, taken in learned.items()]
+        targets = [labels(self.sources[name].table, PAIRS[name], taken) for name, taken in learned.items()]
         if assumed:
             batches.append(self.batch(anchors().texts))
             others.append(self.batch(otherwise(anchors().texts, anchors().languages)))
             targets.append(anchors().outcomes)
+        outcomes = goal.table.outcomes
         return Learning(
             joined(batches),
             joined(others),
             np.concatenate(targets),
             design.take(goal.features, rows),
-            weak,
-            strong,
+            outcomes[PAIRS[target].weak][rows],
+            outcomes[PAIRS[target].strong][rows],
             rows,
             FOREIGN_TRUST,
         )
+
+    def measured(self, target: str) -> Rows:
+        """Return the rows of a table of which nothing is learned: those of the second folder, if it has any."""
+        rows, _, _ = self.pair(target)
+        tested = self.source(target).tested[rows]
+        return rows[tested] if tested.any() else rows
 
     @staticmethod
     def _seen(table: Table, rows: Rows, texts: Sequence[str], keys: Sequence[str]) -> NDArray[np.bool_]:
@@ -261,4 +277,5 @@ def _whole(parts: Sequence[Table]) -> Table:
         first.domains + second.domains,
         first.language,
         outcomes,
+        first.second + second.second,
     )

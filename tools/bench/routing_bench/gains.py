@@ -126,10 +126,18 @@ class Rows:
 
 
 def _moved(corpus: Corpus, names: tuple[str, ...], target: str) -> Measured:
-    """Measure a table of which nothing was learned; what is known to be misparsed is not learned from either."""
-    general = len(names) > 1
-    left_out = frozenset({MISPARSED}) if general else frozenset[str]()
-    return measure(corpus.transfer(names, target, left_out, assumed=general))
+    """Measure a table of which nothing was learned."""
+    return measure(corpus.transfer(foreign(corpus, names, target), target, assumed=len(names) > 1))
+
+
+def foreign(corpus: Corpus, names: tuple[str, ...], target: str) -> dict[str, NDArray[np.intp]]:
+    """Return the rows that are learned when a table is measured of which nothing is; misparsed ones are not either.
+
+    Raises:
+        RowMissing: there is nothing to measure on, or nothing to learn from.
+    """
+    left_out = frozenset({MISPARSED}) if len(names) > 1 else frozenset[str]()
+    return corpus.elsewhere(names, target, left_out)
 
 
 def make(wanted: Wanted, corpus: Corpus) -> Row:

@@ -69,7 +69,7 @@ class Answer:
 def left_out(folder: Path, encoder: Encoder | None = None) -> dict[str, list[Answer]]:
     """Return the answers of every family left out, by kind."""
     texts = labelled_texts(folder)
-    rows = _rows(texts, encoder)
+    rows = laid_out(texts, encoder)
     near = clusters([text.text for text in texts], [str(at) for at in range(len(texts))])
     return {name: list(_families(kind, texts, rows, near)) for name, kind in KINDS.items()}
 
@@ -81,7 +81,7 @@ def learned_elsewhere(train: Path, test: Path) -> dict[str, list[Answer]]:
         [text for text in labelled_texts(test) if text.family != GENERATED],
     )
     texts = [*learned, *asked]
-    rows = _rows(texts)
+    rows = laid_out(texts)
     near = clusters([text.text for text in texts], [str(at) for at in range(len(texts))])
     kept = np.flatnonzero(~np.isin(near[: len(learned)], near[len(learned) :]))
     found: dict[str, list[Answer]] = {}
@@ -92,7 +92,8 @@ def learned_elsewhere(train: Path, test: Path) -> dict[str, list[Answer]]:
     return found
 
 
-def _rows(texts: Sequence[Labelled], encoder: Encoder | None = None) -> Rows:
+def laid_out(texts: Sequence[Labelled], encoder: Encoder | None = None) -> Rows:
+    """Return the rows of texts."""
     batch: Batch = extractor(encoder).batch([text.text for text in texts])
     return Rows.of(batch, SPEC.buckets, batch.dense.mean(0), batch.dense.std(0) + SCALE_FLOOR, LIMIT)
 
@@ -129,20 +130,20 @@ def label_rows(found: Mapping[str, Sequence[Answer]]) -> list[Row]:
 
 def _kind_rows(name: str, said: Sequence[Answer]) -> Iterator[Row]:
     recorded = [answer for answer in said if answer.source in RECORDED] or list(said)
-    yield _row(f"{name}, source left out", recorded, BASELINES[name], BARS[name])
+    yield accuracy(f"{name}, source left out", recorded, BASELINES[name], BARS[name])
     by_language = {
         language: [answer for answer in recorded if answer.language == language] for language in ("en", "zh")
     }
     for language, own in by_language.items():
         if own:
-            yield _row(f"{name}, source left out, {language}", own)
+            yield accuracy(f"{name}, source left out, {language}", own)
     if all(by_language.values()):
         value = mean_accuracy(by_language["zh"]) - mean_accuracy(by_language["en"])
         yield Row(f"{name}, Chinese minus English", value, value, value, bar=MOST_BEHIND)
     for source in sorted({answer.source for answer in said}):
-        yield _row(f"{name} of {source}", [answer for answer in said if answer.source == source])
+        yield accuracy(f"{name} of {source}", [answer for answer in said if answer.source == source])
     for label in sorted({answer.truth for answer in recorded}):
-        yield _row(f"{name} {label}, found", [answer for answer in recorded if answer.truth == label])
+        yield accuracy(f"{name} {label}, found", [answer for answer in recorded if answer.truth == label])
     for language, own in (("all", recorded), *by_language.items()):
         if own:
             value = macro_f1(own)
@@ -172,7 +173,9 @@ def _by_source(said: Sequence[Answer]) -> list[list[Answer]]:
     return [found[source] for source in sorted(found)]
 
 
-def _row(name: str, said: Sequence[Answer], baseline: float | None = None, bar: float | None = None) -> Row:
+def accuracy(
+    name: str, said: Sequence[Answer], baseline: float | None = None, bar: float | None = None
+) -> Row:
     """Return a row of mean accuracy over sources, with the interval of texts drawn anew within each (95 %)."""
     draw = np.random.default_rng(0)
     hits = [np.array([answer.said == answer.truth for answer in own]) for own in _by_source(said)]

@@ -28,7 +28,31 @@ def table(rows: Sequence[Row]) -> str:
                 *beside,
             ]
         )
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return _aligned(lines)
+
+
+def nested_table(rows: Sequence[Row]) -> str:
+    """Return the rows of nested cross-validation as a table: chosen beside fixed."""
+    lines = [["row", "nested", "95 % interval", "fixed", "difference", "95 % interval", "by fold", "fixed"]]
+    for row in rows:
+        gap, low, high = (f"{row.more[f'difference{end}']:+.3f}" for end in ("", "_low", "_high"))
+        lines.append(
+            [
+                row.name,
+                _number(row.value),
+                f"{_number(row.low)}–{_number(row.high)}",
+                _number(row.more["fixed"]),
+                gap,
+                f"{low} to {high}",
+                _number(row.more.get("nested_by_fold")),
+                _number(row.more.get("fixed_by_fold")),
+            ]
+        )
+    return _aligned(lines)
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "  ".join(
             cell.ljust(width) if column == 0 else cell.rjust(width)

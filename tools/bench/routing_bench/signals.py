@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from routing_bench.protocol import RESAMPLES
 from routing_bench.row import Row
 from tandem.classifier.courtesy import without_courtesy
 from tandem.training.classifier import calibration, design
+from tandem.training.classifier.data import PAIRS
 from tandem.training.classifier.folds import numbered, splits
 from tandem.training.classifier.routing import FOREIGN_TRUST, OWN_TRUST, fit_twice, score
 
@@ -106,37 +108,65 @@ def calibrated(name: str, measured: Measured, bar: float | None) -> Row:
     )
 
 
-def flips(corpus: Corpus) -> list[Row]:
-    """Return how often a route turns when a question is said a little differently, by kind and in all.
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Questions of one table, and heads that learned none of them."""
 
-    The heads are learned from what is not asked; the threshold sends 30 % of the unchanged questions to Pro.
-    """
-    turned: dict[str, list[NDArray[np.bool_]]] = {kind: [] for kind in KINDS}
+    corpus: Corpus
+    found: Learned
+    texts: list[str]
+    language: str
+    trust: float
+    qualities: tuple[NDArray[np.float32], NDArray[np.float32]]
+    """Of the weak and of the strong model; each [questions]."""
+
+
+def first_folds(corpus: Corpus) -> list[Fold]:
+    """Return some questions of each table whose routes may turn."""
+    folds = []
     for name in FLIP_TABLES:
         if name not in corpus.sources:
             continue
         learned, asked = next(corpus.splits(name))
         found = learn(corpus.learning(name, learned, asked))
         asked = np.random.default_rng(0).permutation(asked)[:FLIP_QUESTIONS]
-        texts = [corpus.source(name).table.texts[row] for row in asked]
-        before = _scores(corpus, found, texts)
+        table, pair = corpus.source(name).table, PAIRS[name]
+        qualities = table.outcomes[pair.weak][asked], table.outcomes[pair.strong][asked]
+        texts = [table.texts[row] for row in asked]
+        folds.append(Fold(corpus, found, texts, table.language, OWN_TRUST, qualities))
+    return folds
+
+
+def flips(folds: Sequence[Fold]) -> list[Row]:
+    """Return how often a route turns when a question is said a little differently, by kind and in all.
+
+    The heads are learned from what is not asked; the threshold sends 30 % of the unchanged questions to Pro.
+
+    Raises:
+        RowMissing: there is no table.
+    """
+    turned: dict[str, list[NDArray[np.bool_]]] = {kind: [] for kind in KINDS}
+    for fold in folds:
+        before = scores(fold, fold.texts)
         edge = np.quantile(before, 1 - SHARE)
         for kind in KINDS:
-            after = _scores(corpus, found, [perturbed(text, kind, at) for at, text in enumerate(texts)])
+            after = scores(fold, [perturbed(text, kind, at) for at, text in enumerate(fold.texts)])
             turned[kind].append((before >= edge) != (after >= edge))
     if not any(turned.values()):
         raise RowMissing("no table to turn routes of")
-    rows = [_share(f"route flips, {kind}", np.concatenate(each), None) for kind, each in turned.items()]
+    rows = [share(f"route flips, {kind}", np.concatenate(each), None) for kind, each in turned.items()]
     whole = np.concatenate([part for each in turned.values() for part in each])
-    return [_share("route flips under perturbation", whole, 0.05), *rows]
+    return [share("route flips under perturbation", whole, 0.05), *rows]
 
 
-def _scores(corpus: Corpus, found: Learned, texts: list[str]) -> NDArray[np.float32]:
-    read = corpus.batch([without_courtesy(text) for text in texts])  # as the product reads them
-    return score(found.heads.predict(found.design.rows(read)), OWN_TRUST)
+def scores(fold: Fold, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Return the scores of texts, read as the product reads them."""
+    read = fold.corpus.batch([without_courtesy(text) for text in texts])
+    return score(fold.found.heads.predict(fold.found.design.rows(read)), fold.trust)
 
 
-def _share(name: str, turned: NDArray[np.bool_], bar: float | None) -> Row:
+def share(name: str, turned: NDArray[np.bool_], bar: float | None) -> Row:
+    """Return the row of how many routes turned."""
     draw = np.random.default_rng(0)
     again = [turned[draw.integers(0, len(turned), len(turned))].mean() for _ in range(RESAMPLES)]
     low, high = np.percentile(again, (2.5, 97.5))

@@ -1,4 +1,4 @@
-"""Where the router does well and where not: by language, domain, length and turn."""
+"""Where the router does well and where not: by language, domain and length."""
 
 from __future__ import annotations
 
@@ -18,10 +18,7 @@ LEAST: Final = 100
 
 
 def slices(corpus: Corpus, found: dict[str, Measured]) -> list[Row]:
-    """Return a row for each slice of tables measured by question: a mean over tables of the APGR in each.
-
-    Recorded questions have one turn, so there is a slice by turn only where MT-Bench is.
-    """
+    """Return a row for each slice of tables measured by question: a mean over tables of the APGR in each."""
     parts: dict[str, list[Measured]] = {}
     for name, measured in found.items():
         table = corpus.source(name).table

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tandem.classifier.features import SURFACE_NAMES
 from tandem.classifier.weights import Weights, in_bytes
-from tandem.training.classifier.design import AMPLITUDE, LIMIT, SPEC, WAVES, Design, straight_scales
+from tandem.training.classifier.design import LIMIT, SPEC, WAVES, Design, straight_scales
 from tandem.training.classifier.routing import Linear
 
 Floats = NDArray[np.float32]
@@ -43,7 +43,7 @@ def columns_of(names: tuple[str, ...], heads: Linear, design: Design) -> Columns
     buckets, waves, straight = np.split(heads.weights, (SPEC.buckets, SPEC.buckets + WAVES))
     dense = np.zeros((len(design.mean), len(names)), np.float32)
     dense[len(SURFACE_NAMES) :] = straight * straight_scales(len(design.mean))[:, None]
-    return Columns(names, buckets, dense, waves * np.float32(AMPLITUDE), heads.bias)
+    return Columns(names, buckets, dense, waves * np.float32(design.amplitude), heads.bias)
 
 
 def assemble(parts: Sequence[Columns], design: Design) -> Weights:

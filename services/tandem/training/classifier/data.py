@@ -31,6 +31,8 @@ class Table:
     language: str
     outcomes: Mapping[str, Qualities]
     """By model, 0 to 1 (judge scores: 1 to 10); NaN where a model was not asked."""
+    second: tuple[str, ...] = ()
+    """What the user says next, where conversations have a second turn."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -44,6 +46,7 @@ class Table:
             groups=tuple(self.groups[row] for row in rows),
             domains=tuple(self.domains[row] for row in rows),
             outcomes={model: found[rows] for model, found in self.outcomes.items()},
+            second=tuple(self.second[row] for row in rows) if self.second else (),
         )
 
 
@@ -145,10 +148,11 @@ def _two(name: str, folder: Path) -> Table:
 
 
 def _judged(name: str, folder: Path) -> Table:
-    """MT-Bench: a router decides on the first turn."""
+    """MT-Bench: conversations of two turns, with one score for both."""
     columns = _read(folder, _READERS[name][0])
     outcomes = {side: _numbers(columns[side]) for side in ("weak", "strong")}
-    return _table(name, columns, "turn1", "category", outcomes=outcomes)
+    table = _table(name, columns, "turn1", "category", outcomes=outcomes)
+    return replace(table, second=tuple(map(str, columns.get("turn2", ()))))
 
 
 def _chosen(columns: Mapping[str, Sequence[Any]]) -> dict[str, Qualities]:

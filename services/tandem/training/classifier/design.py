@@ -25,6 +25,10 @@ Floats = NDArray[np.float32]
 WAVES: Final = 512
 WIDTH: Final = 0.7
 """Width of the kernel, as mean squared distance of two standardised numbers."""
+AMPLITUDE: Final = (2 / WAVES) ** 0.5
+"""Height of a wave of form 1: all waves of a text together have length 1, as all its n-grams have."""
+FORM: Final = 1.0
+"""Length of all waves of a text together."""
 LIMIT: Final = 3.0
 """Largest standardised dense number that counts."""
 SEED: Final = 3
@@ -55,16 +59,19 @@ class Design:
     scale: Floats
     frequencies: Floats
     phases: Floats
+    amplitude: float
+    """Height of a wave."""
 
     @classmethod
-    def of(cls, dense: Floats) -> Design:
+    def of(cls, dense: Floats, width: float = WIDTH, form: float = FORM) -> Design:
         """Make the design from the dense numbers of the texts learned from; shape [texts, dense]."""
-        frequencies, phases = _directions(dense.shape[1], len(SURFACE_NAMES))
+        frequencies, phases = _directions(dense.shape[1], len(SURFACE_NAMES), width)
         return cls(
             dense.mean(axis=0, dtype=np.float64).astype(np.float32),
             (dense.std(axis=0, dtype=np.float64) + 1e-3).astype(np.float32),
             frequencies,
             phases,
+            form * AMPLITUDE,
         )
 
     def rows(self, batch: Batch) -> sparse.csr_array:
@@ -74,16 +81,15 @@ class Design:
             (batch.values, batch.indices.astype(np.int32), batch.indptr.astype(np.int32)),
             shape=(count, SPEC.buckets),
         )
-        standard = np.clip((batch.dense - self.mean) / self.scale, -LIMIT, LIMIT)
-        waves = np.cos(standard @ self.frequencies + self.phases) * np.float32(AMPLITUDE)
-        straight = standard[:, len(SURFACE_NAMES) :] * straight_scales(standard.shape[1])
-        dense = sparse.csr_array(np.concatenate((waves, straight), axis=1))
+        dense = sparse.csr_array(np.concatenate(self.numbers(batch), axis=1))
         rows: sparse.csr_array = sparse.hstack((grams, dense), format="csr", dtype=np.float32)
         return rows
 
-
-AMPLITUDE: Final = (2 / WAVES) ** 0.5
-"""Height of a wave: all waves of a text together have length 1, as all its n-grams have."""
+    def numbers(self, batch: Batch) -> tuple[Floats, Floats]:
+        """Return the waves of texts, and their known terms with the vector; shapes [texts, waves], [texts, rest]."""
+        standard = np.clip((batch.dense - self.mean) / self.scale, -LIMIT, LIMIT)
+        waves = np.cos(standard @ self.frequencies + self.phases) * np.float32(self.amplitude)
+        return waves, standard[:, len(SURFACE_NAMES) :] * straight_scales(standard.shape[1])
 
 
 @cache
@@ -123,14 +129,14 @@ def take(found: Batch, rows: NDArray[np.intp]) -> Batch:
     )
 
 
-def _directions(dense: int, surface: int) -> tuple[Floats, Floats]:
+def _directions(dense: int, surface: int, width: float) -> tuple[Floats, Floats]:
     """Return frequencies [dense, waves] and phases [waves]: a cosine and a sine each; known terms make no waves."""
     draw = np.random.default_rng(SEED)
     blocks: list[NDArray[np.float64]] = []
     while sum(block.shape[1] for block in blocks) < WAVES // 2:
         turned, _ = np.linalg.qr(draw.normal(size=(surface, surface)))
         blocks.append(turned * np.linalg.norm(draw.normal(size=(surface, surface)), axis=0))
-    half = np.concatenate(blocks, axis=1)[:, : WAVES // 2] * (2 / (WIDTH * surface)) ** 0.5
+    half = np.concatenate(blocks, axis=1)[:, : WAVES // 2] * (2 / (width * surface)) ** 0.5
     frequencies = np.zeros((dense, WAVES), np.float32)
     frequencies[:surface] = np.concatenate((half, half), axis=1)
     return frequencies, np.repeat(np.array([0, -np.pi / 2], np.float32), WAVES // 2)

@@ -53,10 +53,12 @@ def fit(rows: sparse.csr_array, targets: Targets, penalty: float = PENALTY) -> L
     return Linear(weights, np.atleast_1d(model.intercept_).astype(np.float32))
 
 
-def fit_twice(rows: sparse.csr_array, otherwise: sparse.csr_array, targets: Targets) -> Linear:
+def fit_twice(
+    rows: sparse.csr_array, otherwise: sparse.csr_array, targets: Targets, penalty: float = PENALTY
+) -> Linear:
     """Fit heads on questions as they were asked and as they might have been, with the same targets."""
     both = sparse.vstack((rows, otherwise), format="csr")
-    return fit(both, np.concatenate((targets, targets)), 2 * PENALTY)
+    return fit(both, np.concatenate((targets, targets)), 2 * penalty)
 
 
 def score(qualities: Targets, trust: float) -> NDArray[np.float32]:
@@ -65,19 +67,23 @@ def score(qualities: Targets, trust: float) -> NDArray[np.float32]:
     return found
 
 
-def labels(table: Table, pair: Pair, rows: Rows) -> Targets:
+def labels(table: Table, pair: Pair, rows: Rows, denoised: float = DENOISED) -> Targets:
     """Return the outcomes of both models, noise taken out where many others answered; shape [rows, 2].
 
     Whether one model is right on one question is a coin toss that its chance decides. The others' answers tell the
-    chance better than the toss does, as in item response theory: half of the label is what they predict, leaving the
-    question itself out. Only for questions that are learned from.
+    chance better than the toss does, as in item response theory: a part of the label, half unless told otherwise, is
+    what they predict, leaving the question itself out. Only for questions that are learned from.
     """
     outcomes = np.stack([table.outcomes[pair.weak][rows], table.outcomes[pair.strong][rows]], axis=1)
-    others = sorted(set(table.outcomes) - {pair.weak, pair.strong})
+    others = [
+        model
+        for model in sorted(set(table.outcomes) - {pair.weak, pair.strong})
+        if not np.isnan(table.outcomes[model][rows]).all()
+    ]
     if len(others) < LEAST_MODELS or len(rows) < 10 * len(others):
         return outcomes
     predicted = _left_out([table.outcomes[other][rows] for other in others], outcomes)
-    mixed: Targets = ((1 - DENOISED) * outcomes + DENOISED * predicted).astype(np.float32)
+    mixed: Targets = ((1 - denoised) * outcomes + denoised * predicted).astype(np.float32)
     return mixed
 
 

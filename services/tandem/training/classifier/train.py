@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,12 +20,14 @@ from tandem.classifier.header import Header
 from tandem.training.classifier import calibration, design
 from tandem.training.classifier.anchors import anchors
 from tandem.training.classifier.assemble import Columns, assemble, columns_of
+from tandem.training.classifier.choosing import Known, alike, choose, drawn
 from tandem.training.classifier.data import FILES, MISPARSED, PAIRS, Qualities, Table, load_tables, pair_rows
 from tandem.training.classifier.difficulty import hard_questions
 from tandem.training.classifier.duplicates import clusters
 from tandem.training.classifier.folds import numbered, splits
+from tandem.training.classifier.hyperparameters import FOREIGN, Hyperparameters
 from tandem.training.classifier.otherwise import otherwise
-from tandem.training.classifier.routing import FOREIGN_TRUST, Linear, Targets, fit_twice, labels, score
+from tandem.training.classifier.routing import PENALTY, Linear, Targets, fit_twice, labels, score
 from tandem.training.classifier.shipped_labels import shipped_labels
 
 NAME: Final = "tandem-2026-11"
@@ -73,10 +75,13 @@ class Fitted:
     said: Targets
 
 
-def train(folder: Path, out: Path, say: Say, encoder: Encoder | None = None) -> str:
+def train(
+    folder: Path, out: Path, say: Say, encoder: Encoder | None = None, *, choosing: bool = False
+) -> str:
     """Train on a folder of recorded answers, write the artifact and return its revision.
 
     The same folder gives the same bytes on the same machine. An artifact that is trained with an encoder wants it.
+    With `choosing` the hyper-parameters of routing are chosen on the folder; the card of the model names them.
 
     Raises:
         DataMissing: the folder holds no table.
@@ -85,9 +90,10 @@ def train(folder: Path, out: Path, say: Say, encoder: Encoder | None = None) -> 
     """
     tables = load_tables(folder)
     say(f"{sum(map(len, tables.values()))} questions of {', '.join(tables)}")
-    corpus = lay_out(tables, encoder)
+    chosen = chosen_on(tables, say) if choosing else FOREIGN
+    corpus = lay_out(tables, encoder, chosen)
     say("learning how likely each tier is right")
-    routed = fitted(corpus, corpus.pairs, corpus.targets)
+    routed = fitted(corpus, corpus.pairs, corpus.targets, chosen.penalty)
     say("learning how hard questions are")
     hard = fitted(corpus, corpus.rated, corpus.hard[:, None])
     say("learning tasks, domains and askers")
@@ -97,7 +103,9 @@ def train(folder: Path, out: Path, say: Say, encoder: Encoder | None = None) -> 
         columns_of(("difficulty",), hard.heads, corpus.design),
         *labelled.columns,
     ]
-    document = describe(corpus, routed.said, hard.said[:, 0], parts)
+    document = describe(corpus, routed.said, hard.said[:, 0], parts, chosen.trust)
+    if choosing:
+        document["card"]["hyperparameters"] = asdict(chosen)
     document |= {**labelled.document, "data": digests(folder, tables)}
     if encoder:
         document |= {"name": f"{NAME}-{encoder.spec.name}", "encoder": encoder.spec.model_dump()}
@@ -105,7 +113,30 @@ def train(folder: Path, out: Path, say: Say, encoder: Encoder | None = None) -> 
     return write_artifact(out, header, assemble(parts, corpus.design), design.known_terms())
 
 
-def lay_out(tables: Mapping[str, Table], encoder: Encoder | None = None) -> Corpus:
+def chosen_on(tables: Mapping[str, Table], say: Say) -> Hyperparameters:
+    """Choose the hyper-parameters of routing: those that serve subjects that nothing was learned of, as traffic is.
+
+    Raises:
+        NothingToChoose: no table has subjects and questions enough.
+    """
+    known = []
+    for name, pair in PAIRS.items():
+        if name in tables and name != "mtbench":
+            table = tables[name]
+            rows, _, _ = pair_rows(table, pair)
+            kept = table.take(drawn(rows[[table.groups[row] != MISPARSED for row in rows]]))
+            say(f"comparing {len(kept)} questions of {name}")
+            features = design.batch(kept.texts)
+            known.append(Known(kept, pair, features, alike(features), kept.groups))
+    say("choosing hyper-parameters")
+    found = choose(known)
+    say(f"{found.hyperparameters.told()}: mean APGR {found.apgr:.3f}")
+    return found.hyperparameters
+
+
+def lay_out(
+    tables: Mapping[str, Table], encoder: Encoder | None = None, chosen: Hyperparameters = FOREIGN
+) -> Corpus:
     """Lay out the questions of all tables, and what is assumed; near-duplicates are in one fold.
 
     Tables have other models each, so a share that failed says how hard a question is among those of its table only:
@@ -117,7 +148,7 @@ def lay_out(tables: Mapping[str, Table], encoder: Encoder | None = None) -> Corp
     keys += [f"assumed {at}" for at in range(len(assumed.texts))]
     languages = [table.language for table in tables.values() for _ in table.texts] + list(assumed.languages)
     found = design.batch(texts, encoder)
-    laid = design.Design.of(found.dense)
+    laid = design.Design.of(found.dense, chosen.width, chosen.form)
     starts = dict(zip(tables, np.cumsum([0, *map(len, tables.values())]), strict=False))
     pairs, targets, outcomes = [], [], []
     for name, pair in PAIRS.items():
@@ -126,7 +157,7 @@ def lay_out(tables: Mapping[str, Table], encoder: Encoder | None = None) -> Corp
             rows, weak, strong = pair_rows(table, pair)
             kept = np.array([table.groups[row] != MISPARSED for row in rows])
             pairs.append(starts[name] + rows[kept])
-            targets.append(labels(table, pair, rows[kept]))
+            targets.append(labels(table, pair, rows[kept], chosen.denoised))
             outcomes.append(np.stack((weak, strong), axis=1)[kept])
     rest = sum(map(len, tables.values())) + np.arange(len(assumed.texts))
     answered = np.concatenate([*pairs, rest])
@@ -148,13 +179,14 @@ def lay_out(tables: Mapping[str, Table], encoder: Encoder | None = None) -> Corp
     )
 
 
-def fitted(corpus: Corpus, places: NDArray[np.intp], targets: Targets) -> Fitted:
+def fitted(corpus: Corpus, places: NDArray[np.intp], targets: Targets, penalty: float = PENALTY) -> Fitted:
     """Fit heads on all places, and say of each place what heads say that did not learn from it."""
     said = np.empty_like(targets)
     rows, other = corpus.rows[places], corpus.otherwise[places]
     for learned, asked in splits(corpus.fold[places]):
-        said[asked] = fit_twice(rows[learned], other[learned], targets[learned]).predict(rows[asked])
-    return Fitted(fit_twice(rows, other, targets), said)
+        heads = fit_twice(rows[learned], other[learned], targets[learned], penalty)
+        said[asked] = heads.predict(rows[asked])
+    return Fitted(fit_twice(rows, other, targets, penalty), said)
 
 
 def describe(
@@ -162,10 +194,11 @@ def describe(
     said: Targets,
     rated: Qualities,
     parts: Sequence[Columns],
+    trust: float,
 ) -> dict[str, Any]:
     """Return the header but for labels and data: how columns are read, and where they come from."""
     measured = len(said) - corpus.assumed
-    gain = score(said, FOREIGN_TRUST)[:measured]
+    gain = score(said, trust)[:measured]
     weak, strong = corpus.outcomes[:measured].T
     suffices = calibration.learn(-gain, weak, 0, 1)
     gained = calibration.learn(gain, strong - weak, -1, 1)
@@ -181,7 +214,7 @@ def describe(
         "score_quantiles": spread(claimed, corpus.languages[:measured]),
         "limits": "English and Chinese; questions of tests more than of assistants; labels of other models than yours",
     }
-    mixed = {"pro_right": FOREIGN_TRUST, "r1_right": -1.0}
+    mixed = {"pro_right": trust, "r1_right": -1.0}
     return {
         "format": 1,
         "name": NAME,
