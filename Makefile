@@ -149,8 +149,9 @@ chart-files: $(INSTALLED) ## Write the chart's README and the objects of deploy/
 	$(BIN)/python tools/chart_files.py
 
 .PHONY: dashboards
-dashboards: $(INSTALLED) ## Write the dashboards of deploy/observability anew from tools/grafana.
+dashboards: $(INSTALLED) ## Write the dashboards of deploy/observability anew from tools/grafana, and the chart's copies.
 	$(BIN)/python tools/dashboards.py
+	$(BIN)/python tools/chart_files.py
 
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve both lock files anew, keeping versions where they still fit (LOCK_OPTIONS=--upgrade).

@@ -76,6 +76,8 @@ HEALTH = {
     f"tandem_concurrency_limit_max{OF_PRO}": "8x300",
     f"tandem_breaker_openings_total{OF_PRO}": "0 1 2 3x300",
     **breakers(pro="closed", r1="closed"),
+    'tandem_variant_ready{tier="r1",variant="fp16"}': "1x300",
+    'tandem_variant_ready{tier="r1",variant="int8"}': "0x300",
     "tandem_share_ratio": "0.33x300",
     "tandem_share_target_ratio": "0.3x300",
     "tandem_share_out_of_reach": "0x300",
@@ -128,11 +130,21 @@ CASES = [
         ["TandemBreakerOpen", "TandemTierAway"],
     ),
     Case(
+        "Triton has none of a tier's models",
+        {
+            'tandem_variant_ready{tier="r1",variant="fp16"}': "0x30",
+            'tandem_variant_ready{tier="r1",variant="int8"}': "0x30",
+        },
+        "5m",
+        ["TandemTierAway"],
+    ),
+    Case(
         "one of two variants is sick",
-        breakers(r1="half_open", r1_int8="closed"),
+        breakers(r1="open", r1_int8="closed"),
         "10m",
         ["TandemBreakerOpen"],
     ),
+    Case("models that nobody asks any more", breakers(r1="half_open", pro="half_open"), "10m"),
     Case(
         "a breaker goes back and forth",
         {**breakers(pro="closed"), f"tandem_breaker_openings_total{OF_PRO}": "0 1 2 3 4 5 6x30"},
@@ -147,9 +159,22 @@ CASES = [
     ),
     Case(
         "a model bears little",
-        {f"tandem_concurrency_limit{OF_PRO}": "3x30", f"tandem_concurrency_limit_max{OF_PRO}": "8x30"},
+        {
+            f"tandem_concurrency_limit{OF_PRO}": "3x30",
+            f"tandem_concurrency_limit_max{OF_PRO}": "8x30",
+            ATTEMPTS.format("answered"): "0+9x30",
+        },
         "20m",
         ["TandemLimitReduced"],
+    ),
+    Case(
+        "a model that bore little when it was asked last",
+        {
+            f"tandem_concurrency_limit{OF_PRO}": "3x30",
+            f"tandem_concurrency_limit_max{OF_PRO}": "8x30",
+            ATTEMPTS.format("answered"): "9x30",
+        },
+        "20m",
     ),
     Case(
         "there are too few places",

@@ -86,6 +86,11 @@ TIERS: Final = Dashboard(
                     stacked=True,
                 ),
                 Panel(
+                    "Models that Triton says can answer",
+                    "0: its model is not ready, or its Triton does not answer.",
+                    [(gauge("tandem_variant_ready", *_MODEL, how="max"), _NAME)],
+                ),
+                Panel(
                     "Openings of breakers",
                     "In an hour.",
                     [
@@ -133,9 +138,9 @@ TIERS: Final = Dashboard(
                     stacked=True,
                 ),
                 Panel(
-                    "Answers that were cut off",
-                    "The client left, time was over, or another model took over: the engine was told to stop.",
-                    [(rate("tandem_engine_cut_total", *_MODEL), _NAME)],
+                    "Answers of engines",
+                    "By how they ended; cut: the client left, time was over, or another model took over.",
+                    [(rate("tandem_engine_answers_total", "outcome"), "{{outcome}}")],
                     "ops",
                     stacked=True,
                 ),
