@@ -38,6 +38,10 @@ install: $(INSTALLED) ## Create .venv with the locked versions of everything, an
 triton-env: $(INSTALLED) ## Fetch Triton and the weights into the cache folder; all that needs them does so by itself.
 	$(BIN)/tandem fetch
 
+.PHONY: observability-env
+observability-env: $(INSTALLED) ## Fetch Prometheus and promtool into the cache folder; tests that need them are skipped without.
+	$(BIN)/python tools/fetch_prometheus.py
+
 .PHONY: demo
 demo: $(INSTALLED) ## Start the whole system, ask it three questions, stop it.
 	$(BIN)/tandem demo
@@ -50,6 +54,7 @@ up: $(INSTALLED) ## Start the whole system and leave it running until Ctrl-C.
 
 .PHONY: test
 test: check triton-env ## Run every check and every test: what CI runs.
+	-$(BIN)/python tools/fetch_prometheus.py
 	$(BIN)/pytest -n auto tests/unit tests/contract
 	$(BIN)/pytest --ignore=tests/unit --ignore=tests/contract
 
@@ -145,6 +150,11 @@ protos-breaking: $(INSTALLED) ## Fail when a client of the committed contract wo
 
 .PHONY: chart-files
 chart-files: $(INSTALLED) ## Write the chart's README and the objects of deploy/kustomize anew.
+	$(BIN)/python tools/chart_files.py
+
+.PHONY: dashboards
+dashboards: $(INSTALLED) ## Write the dashboards of deploy/observability anew from tools/grafana, and the chart's copies.
+	$(BIN)/python tools/dashboards.py
 	$(BIN)/python tools/chart_files.py
 
 .PHONY: lock

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 import time
@@ -126,6 +127,13 @@ async def tandem_up(arguments: Sequence[str], log_file: Path, seconds: float = 6
 def ledger_beside(log_file: Path) -> str:
     """Return the URL of the ledger of a Tandem that writes to this log file."""
     return f"sqlite:///{log_file.with_name('ledger.sqlite')}"
+
+
+def metrics_of(tandem: Tandem) -> str:
+    """Return where the metrics of a Tandem are that was started with `--metrics` and `--log-format json`."""
+    told = [json.loads(line) for line in tandem.log.splitlines() if '"event":"metrics"' in line]
+    (port,) = {each["port"] for each in told}
+    return f"127.0.0.1:{port}"
 
 
 @asynccontextmanager

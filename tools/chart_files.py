@@ -1,5 +1,7 @@
 """Writes what is made from the chart: its README, and for each profile the objects that `kubectl apply -k` applies.
 
+It also copies the alerts and dashboards of deploy/observability into the chart: Helm reads no files outside of it.
+
 The README's table comes from the comments of values.yaml, in the form of helm-docs: `# -- what it is` above a key, and
 `# @default -- words` where the default is too long to show. The objects are what Helm renders, without the tests.
 
@@ -23,6 +25,8 @@ import yaml
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 CHART: Final = ROOT / "helm" / "tandem"
+OBSERVABILITY: Final = ROOT / "deploy" / "observability"
+COPIES: Final = CHART / "files" / "observability"
 KUSTOMIZE: Final = ROOT / "deploy" / "kustomize"
 NAMESPACE: Final = "tandem"
 MADE: Final = "Made by `make chart-files`; change the chart instead."
@@ -174,6 +178,8 @@ def files() -> Mapping[Path, str]:
     """
     made = {CHART / "README.md": readme()}
     made |= {KUSTOMIZE / "namespace" / name: text for name, text in NAMESPACE_FILES.items()}
+    for source in sorted(OBSERVABILITY.glob("*/*")):
+        made[COPIES / source.name] = source.read_text(encoding="utf-8")
     for profile in profiles():
         made[KUSTOMIZE / profile / "tandem.yaml"] = rendered(profile)
         made[KUSTOMIZE / profile / "kustomization.yaml"] = kustomization(profile)
@@ -182,7 +188,8 @@ def files() -> Mapping[Path, str]:
 
 def differing(made: Mapping[Path, str]) -> list[Path]:
     """Return the files that are not there, or are there with another text, and those that nothing makes any more."""
-    stale = [path for path in KUSTOMIZE.rglob("*") if path.is_file() and path not in made]
+    there = [*KUSTOMIZE.rglob("*"), *COPIES.glob("*")]
+    stale = [path for path in there if path.is_file() and path not in made]
     return [
         path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text
     ] + stale

@@ -72,7 +72,11 @@ SPREAD: Final = {
             "triggers": [{"type": "prometheus", "metadata": {"query": "up", "threshold": "5"}}],
         }
     },
-    "monitoring": {"serviceMonitor": {"enabled": True}, "rules": {"enabled": True}},
+    "monitoring": {
+        "serviceMonitor": {"enabled": True},
+        "rules": {"enabled": True, "runbooks": "https://example.org/runbooks/"},
+        "dashboards": {"enabled": True},
+    },
 }
 """A tier over two nodes, and what needs definitions that not every cluster has."""
 

@@ -18,6 +18,7 @@ from tests.chart.rendering import (
     PROFILES,
     RELEASE,
     ROOT,
+    SPREAD,
     Object,
     Refused,
     environment,
@@ -258,3 +259,33 @@ def test_nothing_zero_and_false_count_as_said(tmp_path: Path) -> None:
     assert "topologySpreadConstraints" not in spec
     assert "lifecycle" not in spec["containers"][0]
     assert named(objects, "Deployment", f"{RELEASE}-tandem-triton-r1")["spec"]["replicas"] == 0
+
+
+def test_alerts_and_dashboards_are_those_of_the_deployment() -> None:
+    objects = render(values={"monitoring": SPREAD["monitoring"]})
+    rules = {
+        each["metadata"]["name"].removeprefix("trial-tandem-"): each["spec"]["groups"]
+        for each in of_kind(objects, "PrometheusRule")
+    }
+    folder = ROOT / "deploy" / "observability"
+    for name in ("recording", "alerts"):
+        text = (folder / "rules" / f"{name}.yaml").read_text(encoding="utf-8")
+        shipped = yaml.safe_load(text.replace("docs/operations/runbooks/", "https://example.org/runbooks/"))
+        assert rules[name] == shipped["groups"]
+    (dashboards,) = (
+        each for each in of_kind(objects, "ConfigMap") if each["metadata"]["name"].endswith("-dashboards")
+    )
+    assert dashboards["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert {name: json.loads(text) for name, text in dashboards["data"].items()} == {
+        file.name: json.loads(file.read_text(encoding="utf-8"))
+        for file in (folder / "dashboards").glob("*.json")
+    }
+
+
+def test_every_alert_of_the_chart_leads_to_a_page() -> None:
+    pages = ROOT / "docs" / "operations" / "runbooks"
+    for each in of_kind(render(values={"monitoring": SPREAD["monitoring"]}), "PrometheusRule"):
+        for rule in (rule for group in each["spec"]["groups"] for rule in group["rules"] if "alert" in rule):
+            base, _, page = rule["annotations"]["runbook_url"].rpartition("/")
+            assert base == "https://example.org/runbooks"
+            assert (pages / page).is_file(), rule["alert"]

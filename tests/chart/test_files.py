@@ -23,6 +23,7 @@ def test_another_text_and_a_file_too_many_are_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chart_files, "KUSTOMIZE", tmp_path)
+    monkeypatch.setattr(chart_files, "COPIES", tmp_path / "none")
     (tmp_path / "one").write_text("old")
     (tmp_path / "stale").write_text("")
     wanted = {tmp_path / "one": "new", tmp_path / "two": ""}

@@ -20,6 +20,7 @@ from tandem.cli.plan import plan
 from tandem.cli.policy import app as policy_app
 from tandem.cli.reviews import reviews
 from tandem.cli.simulate import simulate
+from tandem.cli.top import top
 from tandem.cli.trace import trace
 from tandem.cli.train import app as train_app
 from tandem.cli.wait import wait
@@ -40,6 +41,7 @@ app.command(name="calibrate")(calibrate)
 app.command(name="classify")(classify)
 app.command(name="reviews")(reviews)
 app.command(name="plan")(plan)
+app.command(name="top")(top)
 app.command(name="trace")(trace)
 app.command(name="simulate")(simulate)
 app.command(name="wait")(wait)

@@ -1,0 +1,1 @@
+"""What Grafana shows of Tandem, as a description that `tools/dashboards.py` writes out."""
