@@ -83,7 +83,7 @@ async def load(address: str) -> None:
     """Ask for everything once: all strategies, faults, seams, the cache, budgets, clients that leave."""
     async with Client(address) as client:
         faults = [sim("pro", fault=fault) for fault in ("oom", "garbage", "hang")]
-        questions = [
+        questions: list[dict[str, Any]] = [
             {"conversation": f"What is {n}? {sim(tokens=4)}", "tier": ("r1", "pro", "")[n % 3]}
             for n in range(12)
         ]
