@@ -18,7 +18,7 @@ MODELS: Final = {
     "cloudcoil.models.prometheus_operator.v1": ("ServiceMonitor", "PrometheusRule"),
     "cloudcoil.models.keda.v1alpha1": ("ScaledObject",),
     "cloudcoil.models.istio.security.v1": ("PeerAuthentication",),
-    "cloudcoil.models.istio.networking.v1": ("DestinationRule",),
+    "cloudcoil.models.istio.networking.v1": ("DestinationRule", "VirtualService"),
     "cloudcoil.models.cert_manager.v1": ("Certificate",),
 }
 LEFT_OUT: Final = frozenset({"description", "title", "default", "examples"})

@@ -17,15 +17,16 @@ FOLDER: Final = Path(__file__).with_name("crds")
 def own(each: Object) -> bool:
     """Whether Kubernetes knows a kind of object by itself: other groups are below domains of others."""
     group, slash, _ = each["apiVersion"].partition("/")
-    return not slash or "." not in group or (group.endswith(".k8s.io") and not _file(each).exists())
+    return not slash or "." not in group or (group.endswith(".k8s.io") and not file_of(each).exists())
 
 
 def validate(each: Object) -> None:
     """Check an object strictly: what its definition does not have is refused; raises `jsonschema.ValidationError`."""
-    _validator(_file(each)).validate(each)
+    _validator(file_of(each)).validate(each)
 
 
-def _file(each: Object) -> Path:
+def file_of(each: Object) -> Path:
+    """Return the file of an object's schema."""
     group, _, version = each["apiVersion"].rpartition("/")
     return FOLDER / f"{group}_{version}_{each['kind']}.json"
 
