@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -47,4 +46,4 @@ async def test_the_deadline_is_on_the_clock_of_the_loop() -> None:
     ],
 )
 async def test_the_trace_that_a_request_is_part_of(traceparent: str, trace_id: str) -> None:
-    assert replace(call(), traceparent=traceparent).trace_id == trace_id
+    assert call()._replace(traceparent=traceparent).trace_id == trace_id

@@ -161,7 +161,7 @@ class InferenceCore:
             if not tally.complete:
                 self._cut_off.note(call.request_id, request.attempt, tally.usage())
             if self._metrics:
-                self._metrics.ended(tally.inferred(self._name, request.variant))
+                self._metrics.ended(tally.inferred(self._name, request.variant, late=call.remaining() <= 0))
         last = last or inference_pb2.StreamInferResponse()
         rest = splitter.end()
         last.text += continuation.feed(rest.text)
@@ -236,10 +236,12 @@ class _Tally:
             input_tokens=self._last.input_tokens if self._last else 0, output_tokens=self._output_tokens
         )
 
-    def inferred(self, tier: str, variant: str) -> Inferred:
+    def inferred(self, tier: str, variant: str, *, late: bool) -> Inferred:
         """Return what there is to tell; to be asked while the error that ended the answer, if any, is raised."""
         first = None if self._first_token is None else self._first_token - self._began
         error = None if self.complete else sys.exception()
+        if late and isinstance(error, asyncio.CancelledError | GeneratorExit):
+            error = TimeoutError()  # which ended it from outside
         return Inferred(tier, variant, self._model, now() - self._began, first, self._output_tokens, error)
 
     def finished(self) -> inference_pb2.InferFinished:

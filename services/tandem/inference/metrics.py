@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
-from tandem.errors import TABLE, Cancelled, InternalError, TandemError
+from tandem.errors import TABLE, Cancelled, DeadlineExceeded, InternalError, TandemError
 from tandem.telemetry import metric_names as names
 from tandem.telemetry.measures import Facts, gauge
 
@@ -88,6 +88,8 @@ def _outcome(error: BaseException | None) -> str:
         return ANSWERED
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         return TABLE[Cancelled][1].lower()
+    if isinstance(error, TimeoutError):
+        return TABLE[DeadlineExceeded][1].lower()
     return (error.reason if isinstance(error, TandemError) else TABLE[InternalError][1]).lower()
 
 

@@ -67,7 +67,7 @@ class Receipts:
     async def _ask(self, model: str, request: str) -> types_pb2.Usage | None:
         """Return a model's answer; None if it does not know the request."""
         decoder, usage = Decoder(model), types_pb2.Usage()
-        async with self._pool.exchange() as exchange:
+        with self._pool.exchange() as exchange:
             await exchange.send(encode_question(model, request))
             while not exchange.finished:
                 message = await exchange.receive()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 import grpc.aio
@@ -60,8 +60,8 @@ class StreamPool:
         self._idle: deque[tuple[float, Stream]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
 
-    @contextlib.asynccontextmanager
-    async def exchange(self) -> AsyncIterator[Exchange]:
+    @contextlib.contextmanager
+    def exchange(self) -> Iterator[Exchange]:
         """Lend a stream; unless the exchange is finished at the end, the stream and its request are cancelled.
 
         Raises:

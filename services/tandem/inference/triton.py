@@ -41,14 +41,16 @@ class TritonEngine:
             request.parameters[TRACEPARENT].string_param = context
         decoder = Decoder(prompt.model)
         try:
-            with TritonCall(self._tracing, trace, prompt.model) as spoken:
-                async with self._pool.exchange() as exchange:
-                    await exchange.send(request)
-                    while not exchange.finished:
-                        piece, exchange.finished = decoder.decode(await exchange.receive())
-                        if piece is not None:
-                            spoken.heard()
-                            yield piece
+            with (
+                TritonCall(self._tracing, trace, prompt.model) as spoken,
+                self._pool.exchange() as exchange,
+            ):
+                await exchange.send(request)
+                while not exchange.finished:
+                    piece, exchange.finished = decoder.decode(await exchange.receive())
+                    if piece is not None:
+                        spoken.heard()
+                        yield piece
         except BackendUnavailable:
             self._receipts.forget(prompt.model)
             raise

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -89,27 +88,26 @@ class Admission:
             return 0.0
         return max(0, self._ahead(deadline) + 1 + self.in_flight - limit) * self._hold_ms / limit
 
-    @asynccontextmanager
-    async def place(self, claim: Callable[[], Claim]) -> AsyncIterator[float]:
-        """Hold a place while the context is open; give how long it was waited for, in milliseconds.
+    def place(self, claim: Callable[[], Claim]) -> Place:
+        """Return a context that holds a place; `claim` is asked only if there is none free."""
+        return Place(self, claim)
 
-        `claim` is asked only if there is no place free.
+    async def enter(self, claim: Callable[[], Claim]) -> None:
+        """Take a place.
 
         Raises:
-            Overloaded: no place becomes free in time.
+            Overloaded: none becomes free in time.
         """
-        began = now()
         if self.waiting or self.in_flight >= self._limit.value:
             await self._wait(claim())
         else:
             self.in_flight += 1
-        started = now()
-        try:
-            yield (started - began) * 1000.0
-        finally:
-            self.in_flight -= 1
-            self._hold_ms += HOLD_SHARE * ((now() - started) * 1000.0 - self._hold_ms)
-            self._serve()
+
+    def leave(self, started: float) -> None:
+        """Give a place back that was held since then."""
+        self.in_flight -= 1
+        self._hold_ms += HOLD_SHARE * ((now() - started) * 1000.0 - self._hold_ms)
+        self._serve()
 
     async def _wait(self, claim: Claim) -> None:
         self._make_room(claim)
@@ -204,3 +202,23 @@ class Admission:
             f"start in {wait_seconds:.1f} s, too late for its deadline; retry later or grant more time",
             Details(retry_after_seconds=max(0.1, wait_seconds)),
         )
+
+
+class Place:
+    """A place of a model, held while the context is open; gives how long it was waited for, in milliseconds."""
+
+    __slots__ = ("_admission", "_claim", "_started")
+
+    def __init__(self, admission: Admission, claim: Callable[[], Claim]) -> None:
+        self._admission = admission
+        self._claim = claim
+        self._started = now()
+
+    async def __aenter__(self) -> float:
+        began = self._started
+        await self._admission.enter(self._claim)
+        self._started = now()
+        return (self._started - began) * 1000.0
+
+    async def __aexit__(self, *_: object) -> None:
+        self._admission.leave(self._started)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -171,7 +171,7 @@ class Orchestrator:
         if hit := await self._find_shared(asked):
             asked.works = True
             return self._given(asked, hit)
-        async with self._working(asked) as work:
+        with self._working(asked) as work:
             planned = await work.start()
             async with aclosing(work.run(planned, buffered=True)) as events:
                 async for _ in events:
@@ -184,7 +184,7 @@ class Orchestrator:
             async for event in _replay(self._given(asked, hit)):
                 yield event
             return
-        async with self._working(asked) as work:
+        with self._working(asked) as work:
             planned = await work.start()
             started = orchestrator_pb2.Started(request_id=asked.call.request_id, plan=planned.plan)
             yield Event(started=started)
@@ -205,8 +205,8 @@ class Orchestrator:
             self._left(asked, error)
             raise
 
-    @asynccontextmanager
-    async def _working(self, asked: _Asked) -> AsyncIterator[Work]:
+    @contextmanager
+    def _working(self, asked: _Asked) -> Iterator[Work]:
         """Give the work on a request; close its books if it fails, however it does."""
         asked.works = True
         work = Work(asked.shop, asked.request, asked.call, asked.verdict, asked.course)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import replace
 from typing import Final
 
 from tandem.call import Call
@@ -93,10 +92,10 @@ class Batch:
         result = ItemResult(index=item.index)
         try:
             self._validate(item)
-            call = replace(call, request_id=_name(call.request_id, item.index))
+            call = call._replace(request_id=_name(call.request_id, item.index))
             if call.trace:
                 trace = call.trace.branch()
-                call = replace(call, trace=trace, traceparent=trace.traceparent())
+                call = call._replace(trace=trace, traceparent=trace.traceparent())
             result.answer.CopyFrom(await self._orchestrator.generate(item.request, call, "BatchGenerate"))
         except TandemError as error:
             result.error.CopyFrom(_item_error(error))

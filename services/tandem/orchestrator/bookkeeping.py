@@ -104,7 +104,7 @@ class Bookkeeper:
         request = inference_pb2.SettleUsageRequest(variant=attempt.target.variant, attempt=attempt.index)
         asked = now()
         # The request's own deadline has nothing to do with it, and may be over.
-        patient = replace(ended.call, deadline=asked + SETTLE_SECONDS, started=asked).until(
+        patient = ended.call._replace(deadline=asked + SETTLE_SECONDS, started=asked).until(
             asked + SETTLE_SECONDS, Slot.RECORD
         )
         with suppress(TandemError):

@@ -136,7 +136,7 @@ def read_call(
     traceparent = metadata.get(TRACEPARENT, "")
     trace = begin(traceparent) if begin else None
     return Call(
-        request_id=_named(metadata, REQUEST_ID, _new_id()),
+        request_id=_named(metadata, REQUEST_ID, "") if REQUEST_ID in metadata else _new_id(),
         deadline=arrived + seconds,
         started=arrived,
         tenant=tenant,

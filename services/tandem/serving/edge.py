@@ -125,7 +125,7 @@ class Edge(grpc.aio.ServerInterceptor):
     async def _request(self, method: str, request: Any, context: Context) -> AsyncIterator[None]:
         """Run the body of one RPC; an error that leaves it ends the RPC with a typed status."""
         self._entered()
-        call, failure = anonymous_call(self.deadline), None
+        call, failure = None, None
         try:
             call = read_call(context, self.deadline, self._authenticator, self.begin)
             enter(call)
@@ -140,13 +140,15 @@ class Edge(grpc.aio.ServerInterceptor):
         except TimeoutError:
             failure = DeadlineExceeded("the deadline passed before there was an answer; grant more time")
         except (asyncio.CancelledError, GeneratorExit):
-            self._ended(method, call, Cancelled("the client went away"))
+            self._ended(method, call or anonymous_call(self.deadline), Cancelled("the client went away"))
             raise
         except Exception:  # noqa: BLE001 - what it is stays in the log, the client learns that it is a defect
+            call = call or anonymous_call(self.deadline)
             _log.exception("defect", method=method, request_id=call.request_id)
             failure = InternalError("an unexpected error; the service's log has it under this request_id")
         finally:
             self._left()
+        call = call or anonymous_call(self.deadline)
         self._ended(method, call, failure)
         if failure is not None:
             await abort(context, failure, call.request_id)

@@ -21,8 +21,10 @@ from tandem.classifier.errors import ArtifactUnusable
 from tandem.classifier.judge import Judge
 from tandem.classifier.settings import DEFAULT_ARTIFACT
 from tandem.classifier.weights import Weights
+from tandem.errors import DeadlineExceeded
 from tandem.v1 import classifier_pb2, types_pb2
 from tests.fakes import artifacts
+from tests.fakes.calls import call
 from tests.fakes.encoders import WORDS, WordEncoder, spec
 
 HARDER = 3.0
@@ -124,11 +126,20 @@ async def test_others_go_on_while_a_text_is_encoded(tmp_path: Path) -> None:
     core = ClassifierCore(Holding(Judge(load_artifact(written(tmp_path / "a", words), lambda _: words))))
     message = types_pb2.Message(role=types_pb2.ROLE_USER, parts=[types_pb2.Part(text="the theorem of bread")])
     request = classifier_pb2.ClassifyRequest(messages=[message])
-    answering = asyncio.create_task(core.classify(request, None))  # type: ignore[arg-type]  # not looked at
+    answering = asyncio.create_task(core.classify(request, call()))
     await asyncio.sleep(0.01)
     assert not answering.done()
     words.go.set()
     assert (await answering).signals.artifact_revision.startswith("by-hand-")
+
+
+async def test_an_encoder_that_is_late_is_an_error_of_its_own(tmp_path: Path) -> None:
+    words = Waiting()
+    core = ClassifierCore(Holding(Judge(load_artifact(written(tmp_path / "a", words), lambda _: words))))
+    message = types_pb2.Message(role=types_pb2.ROLE_USER, parts=[types_pb2.Part(text="the theorem of bread")])
+    with pytest.raises(DeadlineExceeded, match="the sentence encoder was late"):
+        await core.classify(classifier_pb2.ClassifyRequest(messages=[message]), call(seconds=0.02))
+    words.go.set()
 
 
 def _uninstall(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,14 +51,14 @@ async def answer(exchange: Exchange) -> int:
 
 async def test_a_finished_stream_serves_the_next_request(setup: Setup) -> None:
     for _ in range(5):
-        async with setup.pool.exchange() as exchange:
+        with setup.pool.exchange() as exchange:
             assert await answer(exchange) == 3
     assert setup.triton.streams == 1
     assert len(setup.triton.requests) == 5
 
 
 async def test_each_request_has_a_stream_of_its_own(setup: Setup) -> None:
-    async with setup.pool.exchange() as one, setup.pool.exchange() as two:
+    with setup.pool.exchange() as one, setup.pool.exchange() as two:
         assert one.stream is not two.stream
         assert [await answer(one), await answer(two)] == [3, 3]
     assert setup.triton.streams == 2
@@ -66,7 +66,7 @@ async def test_each_request_has_a_stream_of_its_own(setup: Setup) -> None:
 
 async def test_an_unfinished_request_is_cancelled_at_the_server(setup: Setup) -> None:
     setup.triton.script = setup.triton.hang
-    async with setup.pool.exchange() as exchange:
+    with setup.pool.exchange() as exchange:
         await exchange.send(REQUEST)
         await exchange.receive()
     async with asyncio.timeout(5):
@@ -74,9 +74,9 @@ async def test_an_unfinished_request_is_cancelled_at_the_server(setup: Setup) ->
 
 
 async def test_a_cancelled_stream_is_not_lent_again(setup: Setup) -> None:
-    async with setup.pool.exchange() as exchange:
+    with setup.pool.exchange() as exchange:
         await exchange.send(REQUEST)
-    async with setup.pool.exchange() as exchange:
+    with setup.pool.exchange() as exchange:
         assert await answer(exchange) == 3
     assert setup.triton.streams == 2
 
@@ -85,7 +85,7 @@ async def test_the_task_that_waits_may_be_cancelled(setup: Setup) -> None:
     setup.triton.script = setup.triton.hang
 
     async def wait() -> None:
-        async with setup.pool.exchange() as exchange:
+        with setup.pool.exchange() as exchange:
             await answer(exchange)
 
     task = asyncio.create_task(wait())
@@ -99,14 +99,14 @@ async def test_the_task_that_waits_may_be_cancelled(setup: Setup) -> None:
 
 async def test_no_more_streams_are_kept_than_allowed(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "IDLE_STREAMS", 1)
-    async with setup.pool.exchange() as one, setup.pool.exchange() as two:
+    with setup.pool.exchange() as one, setup.pool.exchange() as two:
         await answer(one)
         await answer(two)
     assert sorted(exchange.stream.cancelled() for exchange in (one, two)) == [False, True]
 
 
 async def test_closing_cancels_idle_streams(setup: Setup) -> None:
-    async with setup.pool.exchange() as exchange:
+    with setup.pool.exchange() as exchange:
         await answer(exchange)
     setup.pool.close()
     assert exchange.stream.cancelled()
@@ -114,9 +114,11 @@ async def test_closing_cancels_idle_streams(setup: Setup) -> None:
 
 async def test_nobody_listens() -> None:
     async with open_channel("127.0.0.1:1") as channel:
-        with pytest.raises(BackendUnavailable, match="Triton is not reachable"):
-            async with StreamPool(channel).exchange() as exchange:
-                await answer(exchange)
+        with (
+            pytest.raises(BackendUnavailable, match="Triton is not reachable"),
+            StreamPool(channel).exchange() as exchange,
+        ):
+            await answer(exchange)
 
 
 async def test_the_server_dies_in_the_middle() -> None:
@@ -133,7 +135,7 @@ async def test_the_server_dies_in_the_middle() -> None:
 
 
 async def _answered(pool: StreamPool) -> int:
-    async with pool.exchange() as exchange:
+    with pool.exchange() as exchange:
         return await answer(exchange)
 
 
@@ -142,7 +144,7 @@ async def test_a_stream_that_died_while_idle_is_replaced() -> None:
     async with triton.served(fake) as port:
         channel = open_channel(f"127.0.0.1:{port}")
         pool = StreamPool(channel)
-        async with pool.exchange() as exchange:
+        with pool.exchange() as exchange:
             await answer(exchange)
         idle = exchange.stream
     while not idle.done():
@@ -177,11 +179,11 @@ async def test_the_end_of_a_stream_is_no_answer() -> None:
 
 async def test_a_stream_that_nobody_uses_is_closed(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "IDLE_SECONDS", 0.05)
-    async with setup.pool.exchange() as exchange:
+    with setup.pool.exchange() as exchange:
         await answer(exchange)
     first = exchange.stream
     await asyncio.sleep(0.03)
-    async with setup.pool.exchange() as exchange:
+    with setup.pool.exchange() as exchange:
         await answer(exchange)
     assert exchange.stream is first, "used in time, it is kept"
     await asyncio.sleep(0.03)
@@ -189,6 +191,6 @@ async def test_a_stream_that_nobody_uses_is_closed(setup: Setup, monkeypatch: py
     async with asyncio.timeout(5):
         while not first.done():
             await asyncio.sleep(0.01)
-    async with setup.pool.exchange() as exchange:
+    with setup.pool.exchange() as exchange:
         assert await answer(exchange) == 3
     assert setup.triton.streams == 2

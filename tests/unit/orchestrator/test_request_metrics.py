@@ -6,7 +6,6 @@ Also tokens and money that differ from what was booked, and a tenant too many.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -223,7 +222,7 @@ def test_the_two_hundred_and_first_tenant_is_other() -> None:
 async def test_exemplars_carry_the_trace() -> None:
     world = World([BackendUnavailable("dead")])
     metrics = measured(world)
-    await world.orchestrator.generate(question(), replace(call(), traceparent=TRACEPARENT))
+    await world.orchestrator.generate(question(), call()._replace(traceparent=TRACEPARENT))
     registry = CollectorRegistry()
     registry.register(metrics)
     exemplars = {
