@@ -76,6 +76,18 @@ def test_both_say_the_same(number: int, node: str, tmp_path: Path) -> None:
     assert helm_says(values) == expected
 
 
+def test_what_is_loaded_on_demand_needs_room_beside_the_rest(tmp_path: Path) -> None:
+    """15.2 GB in bf16 and 8.2 GB in int8, 1.6 GB for each engine: either fits on 24 GB, both do not, in no order."""
+    both = tier("deepseek-r1-distill-qwen-7b", (1, 1, 2048, 1), ("bf16", "int8"))
+    both["variants"]["int8"]["load"] = "on-demand"
+    values = {"node": "g5.xlarge", "triton": {"engine": "vllm"}, "tiers": {"big": both}}
+    said = python_says(values, tmp_path)
+    assert helm_says(values) == said
+    (words,) = said
+    assert "; int8 (on demand) weights " in words
+    assert "only the variant bf16" in words
+
+
 def test_helm_renders_what_python_lets_pass(tmp_path: Path) -> None:
     tiers = {"big": tier("deepseek-r1-distill-llama-70b", (8, 1, 8192, 16), ("bf16",))}
     values = {"node": "p4d.24xlarge", "triton": {"engine": "vllm"}, "tiers": tiers}

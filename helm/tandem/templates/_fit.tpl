@@ -19,7 +19,7 @@ Whether the models fit on the machines: the formulas of docs/operations/fit.md, 
 {{- if gt (mul (int64 $asked.context) (int64 $asked.concurrency)) 1000000000 -}}
 {{- fail (printf "tier %s: %d sequences of %d tokens are more than 1000000000 tokens; lower one of them" $name (int64 $asked.concurrency) (int64 $asked.context)) -}}
 {{- end -}}
-{{- $loads = append $loads (dict "name" $variant "precision" $asked.precision "context" $asked.context "concurrency" $asked.concurrency) -}}
+{{- $loads = append $loads (dict "name" $variant "precision" $asked.precision "context" $asked.context "concurrency" $asked.concurrency "title" (printf "%s%s" $variant (ternary " (on demand)" "" (eq (default "resident" $asked.load) "on-demand")))) -}}
 {{- end -}}
 {{- $plan := dict "name" $name "nodeName" $node "node" (get $nodes $node) "shape" $shape "loads" $loads "tensor" (dig "parallel" "tensor" 1 $tier) "pipeline" (dig "parallel" "pipeline" 1 $tier) -}}
 {{- if not (include "tandem.fit.fits" $plan) -}}
@@ -132,7 +132,7 @@ tier {{ .name }} does not fit on {{ .nodeName }}: {{ include "tandem.fit.reason"
 {{- $has := include "tandem.fit.usable" . | int64 -}}
 {{- $parts := list -}}
 {{- range .loads -}}
-{{- $sizes := list .name -}}
+{{- $sizes := list .title -}}
 {{- range include "tandem.fit.need" (list $ .) | fromJsonArray -}}
 {{- $sizes = append $sizes (include "tandem.fit.gb" .) -}}
 {{- end -}}

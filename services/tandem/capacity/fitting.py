@@ -83,7 +83,7 @@ def refusal(plan: TierPlan) -> str:
 
 def _parts(load: Load, each: Need) -> str:
     return (
-        f"{load.name} weights {gb(each.weights)}, KV cache {gb(each.kv_cache)}, "
+        f"{load.title} weights {gb(each.weights)}, KV cache {gb(each.kv_cache)}, "
         f"activations {gb(each.activations)}, runtime {gb(each.runtime)}"
     )
 

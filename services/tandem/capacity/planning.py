@@ -94,7 +94,7 @@ def _of_values(values: ChartValues) -> list[_Tier]:
             tier.node or values.node,
             shape_of(f"tiers.{name}.model.shape", tier.model.shape),
             [
-                Load(key, each.precision, each.context, each.concurrency)
+                Load(key, each.precision, each.context, each.concurrency, each.load == "on-demand")
                 for key, each in sorted(tier.variants.items())
             ],
             Layout(tier.parallel.tensor, tier.parallel.pipeline),
@@ -111,7 +111,13 @@ def _of_catalogue(file: Path) -> list[_Tier]:
             "",
             None,
             [
-                Load(key, _precision(f"tier {name}", key), each.context_tokens, each.concurrency)
+                Load(
+                    key,
+                    _precision(f"tier {name}", key),
+                    each.context_tokens,
+                    each.concurrency,
+                    each.on_demand,
+                )
                 for key, each in tier.variants.items()
             ],
         )

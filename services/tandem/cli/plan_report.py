@@ -58,6 +58,7 @@ def _tier(tier: TierPlan) -> dict[str, Any]:
             "precision": load.precision,
             "context": load.context,
             "concurrency": load.concurrency,
+            "load": "on-demand" if load.on_demand else "resident",
             **{f"{key}_mb": value for key, value in asdict(need).items()},
             "concurrency_that_fits": most_sequences(tier, index),
         }
@@ -107,7 +108,7 @@ def _held(tier: TierPlan) -> str:
 
 def _row(load: Load, need: Need) -> tuple[str, ...]:
     sizes = (need.weights, need.kv_cache, need.activations, need.runtime, need.total)
-    return (load.name, load.precision, str(load.context), str(load.concurrency), *map(gb, sizes))
+    return (load.title, load.precision, str(load.context), str(load.concurrency), *map(gb, sizes))
 
 
 def aligned(rows: Sequence[Sequence[str]], words: int = 2) -> list[str]:
