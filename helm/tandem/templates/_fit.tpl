@@ -7,6 +7,7 @@ Whether the models fit on the machines: the formulas of docs/operations/fit.md, 
 {{- define "tandem.fit.check" -}}
 {{- $nodes := (.Files.Get "files/nodes.yaml" | fromYaml).nodes -}}
 {{- $refusals := list -}}
+{{- $plans := list -}}
 {{- range $name, $tier := .Values.tiers -}}
 {{- $node := default $.Values.node $tier.node -}}
 {{- $shape := dig "model" "shape" dict $tier -}}
@@ -22,13 +23,36 @@ Whether the models fit on the machines: the formulas of docs/operations/fit.md, 
 {{- $loads = append $loads (dict "name" $variant "precision" $asked.precision "context" $asked.context "concurrency" $asked.concurrency "title" (printf "%s%s" $variant (ternary " (on demand)" "" (eq (default "resident" $asked.load) "on-demand")))) -}}
 {{- end -}}
 {{- $plan := dict "name" $name "nodeName" $node "node" (get $nodes $node) "shape" $shape "loads" $loads "tensor" (dig "parallel" "tensor" 1 $tier) "pipeline" (dig "parallel" "pipeline" 1 $tier) -}}
+{{- $_ := set $plan "replicas" (int64 (default 1 $tier.replicas)) -}}
+{{- $plans = append $plans $plan -}}
 {{- if not (include "tandem.fit.fits" $plan) -}}
 {{- $refusals = append $refusals (include "tandem.fit.refusal" $plan) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.shareAccelerators (not $refusals) -}}
+{{- $refusals = without (list (include "tandem.fit.shared" (dict "plans" $plans))) "" -}}
+{{- end -}}
 {{- if $refusals -}}
 {{- fail (join "\n" $refusals) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Why tiers do not fit on the same accelerators of one node; nothing if they do. Takes a dict: plans. */}}
+{{- define "tandem.fit.shared" -}}
+{{- $needs := 0 -}}
+{{- $names := list -}}
+{{- $parts := list -}}
+{{- range .plans -}}
+{{- $sum := mul (include "tandem.fit.sum" . | int64) .replicas -}}
+{{- $needs = add $needs $sum -}}
+{{- $names = append $names .name -}}
+{{- $parts = append $parts (printf "%s %s" .name (include "tandem.fit.gb" $sum)) -}}
+{{- end -}}
+{{- with first .plans -}}
+{{- if gt (int64 $needs) (include "tandem.fit.usable" . | int64) -}}
+the tiers {{ join ", " $names }} do not fit together on {{ .nodeName }}: need {{ include "tandem.fit.gb" $needs }}, have {{ include "tandem.fit.gb" (include "tandem.fit.usable" .) }} usable ({{ join "; " $parts }}); lower context or concurrency, or take smaller models
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

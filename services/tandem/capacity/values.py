@@ -73,6 +73,7 @@ class ChartValues(_Part):
     """The values, as far as planning needs them."""
 
     node: str = ""
+    shareAccelerators: bool = False  # noqa: N815 - as the chart spells it
     tiers: Mapping[str, TierValues] = Field(min_length=1)
     defaults: ServiceValues = ServiceValues()
     orchestrator: ServiceValues = ServiceValues()
