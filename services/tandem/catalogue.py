@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from tandem.errors import UnknownTier, UnknownVariant
 from tandem.v1 import types_pb2
-from tandem.yaml_document import Complaint, Document, Section, load
+from tandem.yaml_document import Complaint, Document, Location, Section, load
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 """Name of a tier or of a variant, as requests may use it."""
@@ -96,6 +96,17 @@ class Variant(Section):
     """Most attempts at a time; fewer while it is in trouble."""
     latency: Latency
     """Expected speed; time for fallbacks is reserved by it until attempts have shown the real one."""
+    load: Literal["resident", "on-demand"] = "resident"
+    """`resident`: Triton loads it at its start. `on-demand`: the first attempt that needs it has it loaded."""
+    load_ms: float = Field(default=30_000, gt=0)
+    """Milliseconds that loading takes, above 0; only of a variant on demand."""
+    idle_seconds: float = Field(default=300, gt=0)
+    """After so many seconds without an attempt it is unloaded, above 0; only of a variant on demand."""
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether it is loaded when it is needed."""
+        return self.load == "on-demand"
 
 
 class Tier(Section):
@@ -169,10 +180,20 @@ def _check(catalogue: Catalogue) -> Iterator[Complaint]:
             yield Complaint(("tiers", name, "chat_template"), message)
         yield from _check_modalities(name, tier)
         for variant_name, variant in tier.variants.items():
+            yield from _check_load(("tiers", name, "variants", variant_name), variant)
             if models[variant.model] > 1:
                 location = ("tiers", name, "variants", variant_name, "model")
                 message = f"{variant.model!r} is the model of another variant, too; each needs its own"
                 yield Complaint(location, message)
+
+
+def _check_load(location: Location, variant: Variant) -> Iterator[Complaint]:
+    """Yield what is said of loading where nothing is loaded."""
+    for key in ("load_ms", "idle_seconds"):
+        if key in variant.model_fields_set and not variant.on_demand:
+            yield Complaint(
+                (*location, key), "is of variants on demand alone; add load: on-demand, or remove it"
+            )
 
 
 def _check_modalities(name: str, tier: Tier) -> Iterator[Complaint]:

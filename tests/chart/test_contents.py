@@ -289,3 +289,29 @@ def test_every_alert_of_the_chart_leads_to_a_page() -> None:
             base, _, page = rule["annotations"]["runbook_url"].rpartition("/")
             assert base == "https://example.org/runbooks"
             assert (pages / page).is_file(), rule["alert"]
+
+
+ON_DEMAND = {
+    "tiers": {"r1": {"variants": {"int8": {"load": "on-demand", "loadMs": 5000, "idleSeconds": 60}}}}
+}
+
+
+def test_a_variant_on_demand_is_in_the_repository_and_not_loaded_at_the_start(tmp_path: Path) -> None:
+    objects = render("", ON_DEMAND)
+    catalogue, _ = documents(objects, tmp_path)
+    int8, fp16 = (catalogue.tiers["r1"].variants[name] for name in ("int8", "fp16"))
+    assert (int8.load, int8.load_ms, int8.idle_seconds) == ("on-demand", 5000, 60)
+    assert fp16.load == "resident"
+    triton = next(spec for name, _, spec in pod_specs(objects) if name.endswith("triton-r1"))
+    loaded = [each for each in triton["containers"][0]["args"] if each.startswith("--load-model")]
+    assert loaded == ["--load-model=r1"]
+    assert "/layout/r1-int8" in triton["initContainers"][0]["command"]
+
+
+@pytest.mark.parametrize("many", [{"replicas": 2}, {"triton": {"autoscaling": {"enabled": True}}}], ids=str)
+def test_a_variant_on_demand_needs_one_triton(many: dict[str, object]) -> None:
+    values = {"tiers": {"r1": ON_DEMAND["tiers"]["r1"] | many}}
+    with pytest.raises(
+        Refused, match=r"tiers\.r1\.variants\.int8 is loaded on demand, but the tier has several"
+    ):
+        render("", values)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tandem.capacity.fitting import refusal
 from tandem.capacity.nodes import NODES_FILE, load_nodes
@@ -49,11 +50,11 @@ def tier(model: str, asked: tuple[int, int, int, int], variants: tuple[str, ...]
     }
 
 
-def helm_says(values: Mapping[str, Any]) -> list[str]:
+def helm_says(values: Mapping[str, Any], words: str = "tier .+") -> list[str]:
     try:
         render("", values)
     except Refused as refused:
-        return re.findall(r"(?:^|: )(tier .+)$", str(refused), re.MULTILINE)
+        return re.findall(rf"(?:^|: )({words})$", str(refused), re.MULTILINE)
     return []
 
 
@@ -61,7 +62,7 @@ def python_says(values: Mapping[str, Any], folder: Path) -> list[str]:
     file = folder / "values.yaml"
     file.write_text(json.dumps(values))
     planned = plan(Wish(values=[CHART / "values.yaml", file]))
-    return [words for words in map(refusal, planned.tiers) if words]
+    return planned.refusals
 
 
 @pytest.mark.parametrize(("number", "node"), list(enumerate(load_nodes().nodes)))
@@ -74,6 +75,18 @@ def test_both_say_the_same(number: int, node: str, tmp_path: Path) -> None:
     expected = python_says(values, tmp_path)
     assert 0 < len(expected) < len(tiers), "some fit, some do not"
     assert helm_says(values) == expected
+
+
+def test_what_is_loaded_on_demand_needs_room_beside_the_rest(tmp_path: Path) -> None:
+    """15.2 GB in bf16 and 8.2 GB in int8, 1.6 GB for each engine: either fits on 24 GB, both do not, in no order."""
+    both = tier("deepseek-r1-distill-qwen-7b", (1, 1, 2048, 1), ("bf16", "int8"))
+    both["variants"]["int8"]["load"] = "on-demand"
+    values = {"node": "g5.xlarge", "triton": {"engine": "vllm"}, "tiers": {"big": both}}
+    said = python_says(values, tmp_path)
+    assert helm_says(values) == said
+    (words,) = said
+    assert "; int8 (on demand) weights " in words
+    assert "only the variant bf16" in words
 
 
 def test_helm_renders_what_python_lets_pass(tmp_path: Path) -> None:
@@ -97,6 +110,39 @@ def test_the_profiles_fit(profile: str) -> None:
     planned = plan(Wish(values=[CHART / "values.yaml", CHART / profile]))
     assert [words for words in map(refusal, planned.tiers) if words] == []
     assert bool(planned.tiers) == ("cpu" not in profile), "those with GPUs are checked"
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "words"),
+    [
+        (4, []),
+        (
+            128,
+            [
+                "the tiers pro, r1 do not fit together on jetson-agx-orin-32gb: need 24.388",
+                " GB, have 24.000 GB usable (pro ",
+                "; r1 ",
+            ],
+        ),
+    ],
+    ids=str,
+)
+def test_tiers_on_the_same_accelerator_must_fit_together(
+    concurrency: int, words: list[str], tmp_path: Path
+) -> None:
+    """Pro alone needs 12.4 GB, and R1 4.6 GB with 4 sequences or 12.0 GB with 128; 24 GB are usable."""
+    values = yaml.safe_load((CHART / "values-orin.yaml").read_text())
+    values["tiers"]["r1"]["variants"]["int8"] |= {"concurrency": concurrency, "context": 2048}
+    expected = python_says(values, tmp_path)
+    assert helm_says(values, "the tiers .+") == expected
+    assert bool(expected) == bool(words)
+    assert all(each in expected[0] for each in words)
+
+
+def test_the_orin_profile_is_one_node() -> None:
+    planned = plan(Wish(values=[CHART / "values.yaml", CHART / "values-orin.yaml"]))
+    assert planned.nodes == {"jetson-agx-orin-32gb": 1}
+    assert planned.refusals == []
 
 
 def test_the_charts_nodes_are_the_packages() -> None:

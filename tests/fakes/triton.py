@@ -117,6 +117,52 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.keeps_receipts = True
         self.config_requests = 0
         self.questions: list[str] = []
+        self.repository: dict[str, str] = {}
+        """State by model, of those that can be loaded; what is loaded is ready."""
+        self.loads: list[str] = []
+        self.unloads: list[str] = []
+        self.load_seconds = 0.0
+        self.load_failure = ""
+        self.last_inference: dict[str, float] = {}
+        """When a model was asked last, in seconds since the epoch."""
+
+    async def RepositoryModelLoad(
+        self, request: service_pb2.RepositoryModelLoadRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> service_pb2.RepositoryModelLoadResponse:
+        """Load a model."""
+        self.loads.append(request.model_name)
+        await asyncio.sleep(self.load_seconds)
+        if self.load_failure:
+            await context.abort(grpc.StatusCode.INTERNAL, self.load_failure)
+        self.repository[request.model_name] = "READY"
+        self.not_ready.discard(request.model_name)
+        return service_pb2.RepositoryModelLoadResponse()
+
+    async def RepositoryModelUnload(
+        self, request: service_pb2.RepositoryModelUnloadRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> service_pb2.RepositoryModelUnloadResponse:
+        """Unload a model."""
+        self.unloads.append(request.model_name)
+        self.repository[request.model_name] = "UNAVAILABLE"
+        self.not_ready.add(request.model_name)
+        return service_pb2.RepositoryModelUnloadResponse()
+
+    async def RepositoryIndex(
+        self, request: service_pb2.RepositoryIndexRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> service_pb2.RepositoryIndexResponse:
+        """Tell which models can be loaded."""
+        index = service_pb2.RepositoryIndexResponse.ModelIndex
+        models = [index(name=name, state=state) for name, state in self.repository.items()]
+        return service_pb2.RepositoryIndexResponse(models=models)
+
+    async def ModelStatistics(
+        self, request: service_pb2.ModelStatisticsRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> service_pb2.ModelStatisticsResponse:
+        """Tell when a model was asked last."""
+        last = round(1000 * self.last_inference.get(request.name, 0.0))
+        return service_pb2.ModelStatisticsResponse(
+            model_stats=[service_pb2.ModelStatistics(name=request.name, last_inference=last)]
+        )
 
     async def ModelStreamInfer(
         self,

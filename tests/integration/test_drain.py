@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tandem.client import Client
 from tandem.embedded.system import wait_healthy
 from tandem.serving.clients import Callee, open_channel
+from tandem.serving.server import LINGER_SECONDS
 from tandem.v1 import orchestrator_pb2_grpc, types_pb2
 from tests.integration.asking import default_text, failure, question, sim
 from tests.integration.conftest import Start
@@ -74,6 +75,9 @@ async def test_sigterm_under_load_loses_nothing(start: Start) -> None:
 
         system.process.send_signal(signal.SIGTERM)
         turned = await asyncio.wait_for(health, 5)
+        # Who watches health hears of it; what others send in that moment is still taken.
+        await late.Generate(question(sim(tokens=1), tier="r1"), timeout=5)
+        await asyncio.sleep(LINGER_SECONDS)
         refused = await failure(late.Generate(question(sim(tokens=1), tier="r1"), timeout=5))
         finished = await asyncio.gather(*answers)
 

@@ -35,6 +35,11 @@
 {{- prepend (without (keys $tier.variants | sortAlpha) $tier.defaultVariant) $tier.defaultVariant | toJson -}}
 {{- end -}}
 
+{{/* `true` if a variant is loaded when it is needed; else nothing. */}}
+{{- define "tandem.onDemand" -}}
+{{- if eq (default "resident" .load) "on-demand" -}}true{{- end -}}
+{{- end -}}
+
 {{- define "tandem.catalogue" -}}
 version: 1
 chat_templates:
@@ -53,6 +58,15 @@ tiers:
         concurrency: {{ int64 $given.concurrency }}
         latency:
           {{- toYaml $given.latency | nindent 10 }}
+        {{- if include "tandem.onDemand" $given }}
+        load: on-demand
+        {{- with $given.loadMs }}
+        load_ms: {{ . }}
+        {{- end }}
+        {{- with $given.idleSeconds }}
+        idle_seconds: {{ . }}
+        {{- end }}
+        {{- end }}
     {{- end }}
 {{- end }}
 {{- end -}}

@@ -7,6 +7,7 @@ Whether the models fit on the machines: the formulas of docs/operations/fit.md, 
 {{- define "tandem.fit.check" -}}
 {{- $nodes := (.Files.Get "files/nodes.yaml" | fromYaml).nodes -}}
 {{- $refusals := list -}}
+{{- $plans := list -}}
 {{- range $name, $tier := .Values.tiers -}}
 {{- $node := default $.Values.node $tier.node -}}
 {{- $shape := dig "model" "shape" dict $tier -}}
@@ -19,16 +20,39 @@ Whether the models fit on the machines: the formulas of docs/operations/fit.md, 
 {{- if gt (mul (int64 $asked.context) (int64 $asked.concurrency)) 1000000000 -}}
 {{- fail (printf "tier %s: %d sequences of %d tokens are more than 1000000000 tokens; lower one of them" $name (int64 $asked.concurrency) (int64 $asked.context)) -}}
 {{- end -}}
-{{- $loads = append $loads (dict "name" $variant "precision" $asked.precision "context" $asked.context "concurrency" $asked.concurrency) -}}
+{{- $loads = append $loads (dict "name" $variant "precision" $asked.precision "context" $asked.context "concurrency" $asked.concurrency "title" (printf "%s%s" $variant (ternary " (on demand)" "" (eq (default "resident" $asked.load) "on-demand")))) -}}
 {{- end -}}
 {{- $plan := dict "name" $name "nodeName" $node "node" (get $nodes $node) "shape" $shape "loads" $loads "tensor" (dig "parallel" "tensor" 1 $tier) "pipeline" (dig "parallel" "pipeline" 1 $tier) -}}
+{{- $_ := set $plan "replicas" (int64 (default 1 $tier.replicas)) -}}
+{{- $plans = append $plans $plan -}}
 {{- if not (include "tandem.fit.fits" $plan) -}}
 {{- $refusals = append $refusals (include "tandem.fit.refusal" $plan) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.shareAccelerators (not $refusals) -}}
+{{- $refusals = without (list (include "tandem.fit.shared" (dict "plans" $plans))) "" -}}
+{{- end -}}
 {{- if $refusals -}}
 {{- fail (join "\n" $refusals) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Why tiers do not fit on the same accelerators of one node; nothing if they do. Takes a dict: plans. */}}
+{{- define "tandem.fit.shared" -}}
+{{- $needs := 0 -}}
+{{- $names := list -}}
+{{- $parts := list -}}
+{{- range .plans -}}
+{{- $sum := mul (include "tandem.fit.sum" . | int64) .replicas -}}
+{{- $needs = add $needs $sum -}}
+{{- $names = append $names .name -}}
+{{- $parts = append $parts (printf "%s %s" .name (include "tandem.fit.gb" $sum)) -}}
+{{- end -}}
+{{- with first .plans -}}
+{{- if gt (int64 $needs) (include "tandem.fit.usable" . | int64) -}}
+the tiers {{ join ", " $names }} do not fit together on {{ .nodeName }}: need {{ include "tandem.fit.gb" $needs }}, have {{ include "tandem.fit.gb" (include "tandem.fit.usable" .) }} usable ({{ join "; " $parts }}); lower context or concurrency, or take smaller models
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -132,7 +156,7 @@ tier {{ .name }} does not fit on {{ .nodeName }}: {{ include "tandem.fit.reason"
 {{- $has := include "tandem.fit.usable" . | int64 -}}
 {{- $parts := list -}}
 {{- range .loads -}}
-{{- $sizes := list .name -}}
+{{- $sizes := list .title -}}
 {{- range include "tandem.fit.need" (list $ .) | fromJsonArray -}}
 {{- $sizes = append $sizes (include "tandem.fit.gb" .) -}}
 {{- end -}}

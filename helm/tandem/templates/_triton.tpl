@@ -49,7 +49,20 @@
 {{- toJson $models -}}
 {{- end -}}
 
-{{/* Arguments of tritonserver. Takes a dict: triton, models, longest. */}}
+{{/* The names of those of a tier's models that are loaded at the start. Takes a list: name of the tier, tier. Gives a JSON array. */}}
+{{- define "tandem.residents" -}}
+{{- $name := index . 0 -}}
+{{- $tier := index . 1 -}}
+{{- $models := list -}}
+{{- range $variant := include "tandem.variants" (list $name $tier) | fromJsonArray -}}
+{{- if not (include "tandem.onDemand" (get $tier.variants $variant)) -}}
+{{- $models = append $models (include "tandem.model" (list $name $tier $variant)) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $models -}}
+{{- end -}}
+
+{{/* Arguments of tritonserver. Takes a dict: triton, models (those that are loaded at the start), longest. */}}
 {{- define "tandem.tritonArgs" -}}
 - --model-repository=/models
 - --model-control-mode=explicit
@@ -178,7 +191,7 @@
 {{- toYaml $resources -}}
 {{- end -}}
 
-{{/* The container. Takes a dict: root, triton, tier, weights, models, longest. */}}
+{{/* The container. Takes a dict: root, triton, name, tier, weights, longest. */}}
 {{- define "tandem.tritonContainer" -}}
 {{- $triton := .triton -}}
 name: triton
@@ -190,7 +203,7 @@ command: [sh, -c, 'ray start --head --port=6379 && exec tritonserver "$@"', trit
 command: [tritonserver]
 {{- end }}
 args:
-  {{- include "tandem.tritonArgs" (dict "triton" $triton "models" .models "longest" .longest) | nindent 2 }}
+  {{- include "tandem.tritonArgs" (dict "triton" $triton "models" (include "tandem.residents" (list .name .tier) | fromJsonArray) "longest" .longest) | nindent 2 }}
 env:
   {{- include "tandem.tritonEnv" (dict "triton" $triton "weights" .weights) | nindent 2 }}
   {{- with $triton.extraEnv }}
@@ -233,7 +246,7 @@ volumeMounts:
 initContainers:
   {{- include "tandem.tritonInit" (dict "root" .root "triton" .triton "weights" .tier.weights "models" .models) | nindent 2 }}
 containers:
-  - {{- include "tandem.tritonContainer" (dict "root" .root "triton" .triton "tier" .tier "weights" .tier.weights "models" .models "longest" .longest) | nindent 4 }}
+  - {{- include "tandem.tritonContainer" (dict "root" .root "triton" .triton "name" .name "tier" .tier "weights" .tier.weights "longest" .longest) | nindent 4 }}
   {{- with .triton.extraContainers }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

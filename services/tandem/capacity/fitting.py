@@ -40,6 +40,11 @@ class TierPlan:
         return sum(each.total for each in self.needs)
 
     @property
+    def all_mb(self) -> int:
+        """What all replicas hold, were they on the same GPU, in MB."""
+        return self.needs_mb * self.replicas
+
+    @property
     def fits(self) -> bool:
         """Whether a replica can be laid out so, and each GPU holds its part."""
         return not self.layout_problem and self.needs_mb <= self.node.usable_mb
@@ -81,9 +86,22 @@ def refusal(plan: TierPlan) -> str:
     return f"{start}; what would fit: {', or '.join(remedies(plan)) or 'nothing on this type of node'}"
 
 
+def shared_refusal(plans: Sequence[TierPlan]) -> str:
+    """Say why tiers do not fit on the same accelerators of one node; empty: they do. Helm says it in the same words."""
+    sums = [(plan.name, plan.all_mb) for plan in plans]
+    needs_mb, names = sum(need for _, need in sums), ", ".join(name for name, _ in sums)
+    if not plans or needs_mb <= plans[0].node.usable_mb:
+        return ""
+    parts = "; ".join(f"{name} {gb(need)}" for name, need in sums)
+    return (
+        f"the tiers {names} do not fit together on {plans[0].node_name}: need {gb(needs_mb)}, "
+        f"have {gb(plans[0].node.usable_mb)} usable ({parts}); lower context or concurrency, or take smaller models"
+    )
+
+
 def _parts(load: Load, each: Need) -> str:
     return (
-        f"{load.name} weights {gb(each.weights)}, KV cache {gb(each.kv_cache)}, "
+        f"{load.title} weights {gb(each.weights)}, KV cache {gb(each.kv_cache)}, "
         f"activations {gb(each.activations)}, runtime {gb(each.runtime)}"
     )
 

@@ -56,6 +56,13 @@ class Load:
     """Tokens of prompt and answer together."""
     concurrency: int
     """Sequences at a time."""
+    on_demand: bool = False
+    """Whether it is loaded only when it is needed; then there must be room for it beside all others."""
+
+    @property
+    def title(self) -> str:
+        """Its name, and that it is not always loaded."""
+        return f"{self.name} (on demand)" if self.on_demand else self.name
 
 
 @dataclass(frozen=True, slots=True)

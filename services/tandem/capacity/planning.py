@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, cast, get_args
 
 from tandem.capacity.errors import BadPlan
-from tandem.capacity.fitting import TierPlan, widest_tensor
+from tandem.capacity.fitting import TierPlan, nodes_needed, refusal, shared_refusal, widest_tensor
 from tandem.capacity.huggingface import read_config
 from tandem.capacity.memory import MOST_TOKENS, Layout, Load, Precision
 from tandem.capacity.nodes import Node, load_nodes
@@ -45,6 +45,20 @@ class Planned:
 
     tiers: Sequence[TierPlan]
     unknown: Sequence[str]
+    shared: bool = False
+    """Whether all tiers lie on the same accelerators of one node."""
+
+    @property
+    def refusals(self) -> list[str]:
+        """Say what does not fit, each tier for itself and then all together; nothing: everything fits."""
+        alone = [words for words in map(refusal, self.tiers) if words]
+        together = shared_refusal(self.tiers) if self.shared and not alone else ""
+        return [*alone, *([together] if together else [])]
+
+    @property
+    def nodes(self) -> dict[str, int]:
+        """How many nodes of each type hold all replicas."""
+        return {self.tiers[0].node_name: 1} if self.shared and self.tiers else nodes_needed(self.tiers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,7 @@ def plan(wish: Wish) -> Planned:
     return Planned(
         [_checkable(tier, tier.shape, wish) for tier in tiers if tier.shape],
         [tier.name for tier in tiers if not tier.shape],
+        shared=bool(wish.values) and read_values(wish.values).shareAccelerators,
     )
 
 
@@ -94,7 +109,7 @@ def _of_values(values: ChartValues) -> list[_Tier]:
             tier.node or values.node,
             shape_of(f"tiers.{name}.model.shape", tier.model.shape),
             [
-                Load(key, each.precision, each.context, each.concurrency)
+                Load(key, each.precision, each.context, each.concurrency, each.load == "on-demand")
                 for key, each in sorted(tier.variants.items())
             ],
             Layout(tier.parallel.tensor, tier.parallel.pipeline),
@@ -111,7 +126,13 @@ def _of_catalogue(file: Path) -> list[_Tier]:
             "",
             None,
             [
-                Load(key, _precision(f"tier {name}", key), each.context_tokens, each.concurrency)
+                Load(
+                    key,
+                    _precision(f"tier {name}", key),
+                    each.context_tokens,
+                    each.concurrency,
+                    each.on_demand,
+                )
                 for key, each in tier.variants.items()
             ],
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
@@ -27,6 +27,7 @@ class VariantValues(_Part):
     precision: Precision
     context: int = Field(ge=1, le=10**7)
     concurrency: int = Field(ge=1, le=10**4)
+    load: Literal["resident", "on-demand"] = "resident"
     latency: Mapping[str, Any] = {}
     """As the catalogue has it; planning passes it over."""
 
@@ -72,6 +73,7 @@ class ChartValues(_Part):
     """The values, as far as planning needs them."""
 
     node: str = ""
+    shareAccelerators: bool = False  # noqa: N815 - as the chart spells it
     tiers: Mapping[str, TierValues] = Field(min_length=1)
     defaults: ServiceValues = ServiceValues()
     orchestrator: ServiceValues = ServiceValues()

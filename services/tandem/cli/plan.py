@@ -99,7 +99,7 @@ def plan(
         typer.echo(f"cannot read {error.filename}: {error.strerror}; name a file that is there", err=True)
         raise typer.Exit(2) from None
     typer.echo(as_object(planned, prices) if as_json else as_text(planned, prices))
-    if not all(tier.fits for tier in planned.tiers):
+    if planned.refusals:
         raise typer.Exit(1)
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
-from tandem.capacity.fitting import TierPlan, gb, most_sequences, nodes_needed, refusal, remedies
+from tandem.capacity.fitting import TierPlan, gb, most_sequences, refusal, remedies
 from tandem.capacity.memory import Load, Need
 from tandem.capacity.planning import Planned
 
@@ -27,9 +27,10 @@ _HEAD = (
 
 def as_object(planned: Planned, prices: Mapping[str, Decimal]) -> str:
     """Return everything as one JSON object; memory is in MB of 1,000,000 bytes, on one GPU."""
-    nodes = nodes_needed(planned.tiers)
+    nodes = planned.nodes
     content = {
-        "ok": all(tier.fits for tier in planned.tiers),
+        "ok": not planned.refusals,
+        "refusals": planned.refusals,
         "tiers": [_tier(tier) for tier in planned.tiers],
         "not_checked": list(planned.unknown),
         "nodes": nodes,
@@ -43,11 +44,14 @@ def as_text(planned: Planned, prices: Mapping[str, Decimal]) -> str:
     parts = [_described(tier) for tier in planned.tiers]
     parts += [f"tier {name}: not checked, the shape of its model is not given" for name in planned.unknown]
     if planned.tiers:
-        nodes = nodes_needed(planned.tiers)
+        nodes = planned.nodes
         total = ", ".join(f"{count} × {name}" for name, count in nodes.items())
         cost = usd_per_hour(nodes, prices)
+        if planned.shared:
+            needs, usable = sum(tier.all_mb for tier in planned.tiers), planned.tiers[0].node.usable_mb
+            parts.append(f"all tiers on the same accelerator: {gb(needs)} of {gb(usable)} usable")
         parts.append(f"all replicas: {total}" + (f", {cost} US dollars per hour" if cost else ""))
-    parts += [words for words in map(refusal, planned.tiers) if words]
+    parts += planned.refusals
     return "\n\n".join(parts)
 
 
@@ -58,6 +62,7 @@ def _tier(tier: TierPlan) -> dict[str, Any]:
             "precision": load.precision,
             "context": load.context,
             "concurrency": load.concurrency,
+            "load": "on-demand" if load.on_demand else "resident",
             **{f"{key}_mb": value for key, value in asdict(need).items()},
             "concurrency_that_fits": most_sequences(tier, index),
         }
@@ -107,7 +112,7 @@ def _held(tier: TierPlan) -> str:
 
 def _row(load: Load, need: Need) -> tuple[str, ...]:
     sizes = (need.weights, need.kv_cache, need.activations, need.runtime, need.total)
-    return (load.name, load.precision, str(load.context), str(load.concurrency), *map(gb, sizes))
+    return (load.title, load.precision, str(load.context), str(load.concurrency), *map(gb, sizes))
 
 
 def aligned(rows: Sequence[Sequence[str]], words: int = 2) -> list[str]:

@@ -57,7 +57,9 @@ def _spec(system: System, models: Models, progress: Progress) -> TritonSpec:
     return TritonSpec(
         environment=environment,
         models_folder=folder / "models",
-        models=[variant.model for tier in tiers.values() for variant in tier.variants.values()],
+        models=[
+            each.model for tier in tiers.values() for each in tier.variants.values() if not each.on_demand
+        ],
         backends=[folder / "backends" / "llamacpp"],
         variables={
             "TANDEM_WEIGHTS_R1": str(prepare_weights(models.r1, cache, progress)),

@@ -21,8 +21,6 @@ from tandem.inference.__main__ import build as build_inference
 from tandem.inference.metrics import EngineMetrics
 from tandem.orchestrator.__main__ import Stores, serving
 from tandem.orchestrator.documents import Documents, followed_documents
-from tandem.orchestrator.health import tier_check
-from tandem.orchestrator.servicer import SERVICE_NAME
 from tandem.orchestrator.work import Services
 from tandem.protocols import Classifier, Fusion
 from tandem.serving.clients import Callee, open_channel
@@ -90,10 +88,9 @@ async def together(system: System) -> AsyncIterator[str]:
             metrics.add(*measured, engines)
         services = Services(classifier, fusion, tiers)
         listen = Listen(system.listen, system.drain_seconds)
-        server = await stack.enter_async_context(serving(listen, services, documents, stores))
+        server, check = await stack.enter_async_context(serving(listen, services, documents, stores))
         await server.start()
         ignore_what_exists()
-        check = tier_check(tiers, SERVICE_NAME)
         server.set_health(await check())
         monitor = asyncio.create_task(watch(server, check))
         try:

@@ -12,6 +12,7 @@ from tandem.clock import now
 from tandem.followed_documents import FollowedDocuments
 from tandem.followed_file import refreshing
 from tandem.inference.generate import InferenceCore
+from tandem.inference.loading import Loader
 from tandem.inference.metrics import EngineMetrics
 from tandem.inference.readiness import TritonReadiness
 from tandem.inference.servicer import SERVICE_NAME, InferenceServicer
@@ -36,11 +37,12 @@ def build(
     catalogue: Catalogue, tier: str, triton: grpc.aio.Channel, tracing: Tracing | None = None
 ) -> InferenceCore:
     """Return the core of one tier on a Triton server; it traces its calls to Triton unless its caller does."""
-    return InferenceCore(catalogue, tier, TritonEngine(triton, tracing), TritonReadiness(triton))
+    engine = TritonEngine(triton, tracing)
+    return InferenceCore(catalogue, tier, engine, TritonReadiness(triton), Loader(triton, engine.close))
 
 
 def readiness_check(inference: Inference) -> HealthCheck:
-    """Return a check that is healthy while a variant can answer; it logs what keeps a variant from it."""
+    """Return a check that is healthy while a variant can answer or be woken; it logs what keeps a variant from it."""
     known: dict[str, str] = {}
 
     async def check() -> dict[str, bool]:
@@ -50,7 +52,9 @@ def readiness_check(inference: Inference) -> HealthCheck:
             if known.get(variant.model) != variant.problem:
                 known[variant.model] = variant.problem
                 _log.info("readiness", model=variant.model, ready=variant.ready, problem=variant.problem)
-        return dict.fromkeys(("", SERVICE_NAME), any(variant.ready for variant in capabilities.variants))
+        return dict.fromkeys(
+            ("", SERVICE_NAME), any(variant.ready or variant.asleep for variant in capabilities.variants)
+        )
 
     return check
 

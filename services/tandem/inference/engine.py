@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from tandem.call import Call
+from tandem.catalogue import Variant
 from tandem.v1 import types_pb2
 
 
@@ -56,4 +58,20 @@ class Readiness(Protocol):
 
     async def problems(self, models: Sequence[str], call: Call) -> dict[str, str]:
         """Return for each model why it cannot answer, or an empty text."""
+        ...
+
+
+class Loading(Protocol):
+    """Has models loaded while they are needed."""
+
+    def awake(self, variant: Variant) -> AbstractAsyncContextManager[None]:
+        """Have a variant loaded while the context is open."""
+        ...
+
+    def found_ready(self, variant: Variant) -> None:
+        """Note that a variant is loaded."""
+        ...
+
+    async def is_asleep(self, variant: Variant) -> bool:
+        """Whether a variant that is not ready waits to be needed."""
         ...

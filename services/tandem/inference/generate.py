@@ -6,7 +6,8 @@ import asyncio
 import math
 import sys
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Final
 
 from tandem.call import Call
 from tandem.catalogue import Catalogue, Tier, Variant
@@ -14,12 +15,14 @@ from tandem.clock import now
 from tandem.errors import DeadlineExceeded, ModalityUnsupported
 from tandem.inference.continuation import Continuation
 from tandem.inference.cut_off import CutOff
-from tandem.inference.engine import Engine, Piece, Prompt, Readiness
+from tandem.inference.engine import Engine, Loading, Piece, Prompt, Readiness
 from tandem.inference.metrics import BY_ENGINE, LATE, RECEIVED, EngineMetrics, Inferred
 from tandem.inference.reasoning import ReasoningSplitter
 from tandem.inference.template import ChatTemplate
 from tandem.modality import modalities, name_of
 from tandem.v1 import inference_pb2, types_pb2
+
+ASLEEP: Final = "asleep: the first attempt that needs it has it loaded"
 
 
 class _Known:
@@ -35,8 +38,16 @@ class _Known:
 class InferenceCore:
     """One tier's models; satisfies `tandem.protocols.Inference`."""
 
-    def __init__(self, catalogue: Catalogue, tier: str, engine: Engine, readiness: Readiness) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        tier: str,
+        engine: Engine,
+        readiness: Readiness,
+        loading: Loading | None = None,
+    ) -> None:
         self._name = tier
+        self._loading = loading
         self._models: dict[str, str] = {}
         self.adopt(catalogue)
         self._engine = engine
@@ -111,6 +122,7 @@ class InferenceCore:
         tier = self._known.tier
         problems = await self._readiness.problems([v.model for v in tier.variants.values()], call)
         self.ready = {(self._name, name): not problems[v.model] for name, v in tier.variants.items()}
+        asleep = {v.model for v in tier.variants.values() if await self._is_asleep(v, problems[v.model])}
         return inference_pb2.GetCapabilitiesResponse(
             tier=self._name,
             variants=[
@@ -118,13 +130,37 @@ class InferenceCore:
                     variant=name,
                     model=variant.model,
                     ready=not problems[variant.model],
-                    problem=problems[variant.model],
+                    problem=ASLEEP if variant.model in asleep else problems[variant.model],
+                    asleep=variant.model in asleep,
                     context_tokens=variant.context_tokens,
                     modalities=tier.modalities,
                 )
                 for name, variant in tier.variants.items()
             ],
         )
+
+    def _pieces(
+        self, variant: Variant, prompt: Prompt, stream: bool, call: Call
+    ) -> AsyncGenerator[Piece, None]:
+        """Yield what the engine makes, once the variant is loaded."""
+        if variant.on_demand and self._loading is not None:
+            return self._woken(self._loading.awake(variant), prompt, stream, call)
+        return self._engine.generate(prompt, stream, call)
+
+    async def _woken(
+        self, awake: AbstractAsyncContextManager[None], prompt: Prompt, stream: bool, call: Call
+    ) -> AsyncGenerator[Piece, None]:
+        async with awake, aclosing(self._engine.generate(prompt, stream, call)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _is_asleep(self, variant: Variant, problem: str) -> bool:
+        if not variant.on_demand or self._loading is None:
+            return False
+        if not problem:
+            self._loading.found_ready(variant)
+            return False
+        return await self._loading.is_asleep(variant)
 
     async def _run(
         self, request: inference_pb2.InferRequest, call: Call, stream: bool
@@ -138,7 +174,7 @@ class InferenceCore:
         tally = _Tally(variant.model, now())
         last: inference_pb2.StreamInferResponse | None = None
         try:
-            async with aclosing(self._engine.generate(prompt, stream, call)) as pieces:
+            async with aclosing(self._pieces(variant, prompt, stream, call)) as pieces:
                 async for piece in pieces:
                     tally.add(piece)
                     split = splitter.feed(piece.text)

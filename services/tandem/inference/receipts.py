@@ -17,8 +17,9 @@ PARAMETER: Final = "tandem_receipts"
 """Parameter in the configuration of a model that keeps receipts. Any other model takes a question for a prompt."""
 NO_RECEIPT: Final = "no receipt"
 """How a model's answer begins that does not know the request."""
-UNKNOWN_TIMES: Final = 2
-"""A request counts as unknown when it is so often: it may still be on its way on another stream."""
+UNKNOWN_TIMES: Final = 6
+"""A request counts as unknown when it is so often: it may still be on its way on another stream, and where there are
+several Tritons each question after the first goes to the next one of them."""
 RETRY_SECONDS: Final = 0.1
 """Pause before a model is asked again."""
 
@@ -45,7 +46,7 @@ class Receipts:
             try:
                 if not await self._keeps(model):
                     return None
-                usage = await self._ask(model, request)
+                usage = await self._ask(model, request, elsewhere=unknown > 0)
             except TandemError:
                 self.forget(model)
             else:
@@ -64,10 +65,10 @@ class Receipts:
             self._kept[model] = answer.config.parameters[PARAMETER].string_value == "1"
         return self._kept[model]
 
-    async def _ask(self, model: str, request: str) -> types_pb2.Usage | None:
-        """Return a model's answer; None if it does not know the request."""
+    async def _ask(self, model: str, request: str, *, elsewhere: bool) -> types_pb2.Usage | None:
+        """Return a model's answer, from another Triton than before if that is wanted; None: it does not know of it."""
         decoder, usage = Decoder(model), types_pb2.Usage()
-        with self._pool.exchange() as exchange:
+        with self._pool.exchange(fresh=elsewhere) as exchange:
             await exchange.send(encode_question(model, request))
             while not exchange.finished:
                 message = await exchange.receive()

@@ -61,13 +61,15 @@ class StreamPool:
         self._sweep: asyncio.TimerHandle | None = None
 
     @contextlib.contextmanager
-    def exchange(self) -> Iterator[Exchange]:
+    def exchange(self, *, fresh: bool = False) -> Iterator[Exchange]:
         """Lend a stream; unless the exchange is finished at the end, the stream and its request are cancelled.
+
+        A `fresh` one is opened for it, which of several Tritons the next one gets.
 
         Raises:
             BackendUnavailable: Triton cannot be reached or went away.
         """
-        exchange = Exchange(self._take())
+        exchange = Exchange(self._open() if fresh else self._take())
         try:
             yield exchange
         except grpc.aio.AioRpcError as error:
@@ -87,6 +89,9 @@ class StreamPool:
             _, stream = self._idle.pop()
             if not stream.done():
                 return stream
+        return self._open()
+
+    def _open(self) -> Stream:
         opened: Stream = self._stub.ModelStreamInfer()
         return opened
 

@@ -34,7 +34,7 @@ from tandem.serving.context import DeadlineRule
 from tandem.serving.exposition import Metrics, exposed
 from tandem.serving.keys import Keys
 from tandem.serving.rpc_metrics import RpcMetrics
-from tandem.serving.run import run
+from tandem.serving.run import HealthCheck, run
 from tandem.serving.server import Listen, Server
 from tandem.telemetry.logs import configure, logger
 from tandem.telemetry.settings import TracingSettings
@@ -67,8 +67,8 @@ class Stores:
 @asynccontextmanager
 async def serving(
     listen: Listen, services: Services, documents: FollowedDocuments[Documents], stores: Stores
-) -> AsyncIterator[Server]:
-    """Give a server that answers by policy and catalogue as they are now; close the books behind it.
+) -> AsyncIterator[tuple[Server, HealthCheck]]:
+    """Give a server that answers by policy and catalogue as they are now, and its health; close the books behind it.
 
     Raises:
         LedgerUnusable: the ledger cannot be opened.
@@ -104,7 +104,7 @@ async def serving(
         servicer = OrchestratorServicer(orchestrator)
         orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server.grpc)
         try:
-            yield server
+            yield server, tier_check(services.tiers, SERVICE_NAME, orchestrator.note_capabilities)
         finally:
             await bookkeeper.drain()
 
@@ -130,8 +130,10 @@ async def serve(settings: Settings) -> None:
             ),
             metrics=await stack.enter_async_context(exposed(settings.metrics_listen)),
         )
-        server = await stack.enter_async_context(serving(settings.listening(), services, documents, stores))
-        await run(server, tier_check(services.tiers, SERVICE_NAME))
+        server, check = await stack.enter_async_context(
+            serving(settings.listening(), services, documents, stores)
+        )
+        await run(server, check)
 
 
 async def _services(settings: Settings, tiers: Sequence[str], stack: AsyncExitStack) -> Services:

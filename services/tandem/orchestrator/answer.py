@@ -23,7 +23,7 @@ from tandem.orchestrator.policy import Policy
 from tandem.orchestrator.retry_budget import RetryBudget
 from tandem.orchestrator.single_flight import Flights
 from tandem.orchestrator.work import Event, Request, Services, Work, Workshop, reason_of
-from tandem.v1 import orchestrator_pb2, types_pb2
+from tandem.v1 import inference_pb2, orchestrator_pb2, types_pb2
 
 PENDING: Final = types_pb2.REVIEW_STATUS_PENDING_HUMAN_REVIEW
 
@@ -75,6 +75,13 @@ class Orchestrator:
     def live(self) -> LiveModels:
         """What is known of the models of the catalogue that counts now."""
         return self._workshop.backends.live
+
+    def note_capabilities(self, tier: str, capabilities: inference_pb2.GetCapabilitiesResponse) -> None:
+        """Note which models of a tier are loaded."""
+        for each in capabilities.variants:
+            model = self.live.find(types_pb2.Target(tier=tier, variant=each.variant))
+            if model is not None and (each.ready or each.asleep):
+                model.note_sleep(asleep=each.asleep)
 
     def adopt(self, catalogue: Catalogue, policy: Policy) -> None:
         """Answer whatever comes from now on by another policy and another catalogue; what was learned is kept."""

@@ -31,6 +31,8 @@ LONGEST_PAUSE_SECONDS: Final = 2.0
 """Between two questions to a service that is away; doubled from the first to this."""
 DRAIN_SECONDS: Final = 5.0
 """How long the last of them are waited for when the service stops."""
+REPLICAS_ASKED: Final = 4
+"""How many replicas of an inference service, one after the other, are asked for an attempt that none knows of."""
 AT_ONCE: Final = 64
 """Most engines that are asked at a time."""
 
@@ -109,6 +111,10 @@ class Bookkeeper:
         )
         with suppress(TandemError):
             response = await self._ask(attempt.target.tier, request, patient)
+            for _ in range(1, REPLICAS_ASKED):
+                if response.settled or response.usage.ByteSize():
+                    break
+                response = await self._ask(attempt.target.tier, request, patient)
             attempt.usage.input_tokens = max(attempt.usage.input_tokens, response.usage.input_tokens)
             attempt.usage.output_tokens = max(attempt.usage.output_tokens, response.usage.output_tokens)
             attempt.usage_settled = response.settled

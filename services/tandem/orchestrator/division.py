@@ -120,9 +120,15 @@ class Division:
         second.purpose, second.allowance_ms = types_pb2.ATTEMPT_PURPOSE_ESCALATION, self._plan.reserve_ms
 
     def _stand_ins(self, first: types_pb2.Target) -> list[LiveModel]:
-        """Return who may answer when a model hangs, in the policy's order."""
+        """Return who may answer when a model hangs, in the policy's order.
+
+        No time is kept for one that has to be loaded first, unless there is no other and it can be in time.
+        """
         stand_ins = self._form.stand_ins.get(first.tier, ())
-        return [model for model in stand_ins if model.target != first and model.breaker.admits]
+        able = [model for model in stand_ins if model.target != first and model.breaker.admits]
+        most_ms = self._usable_ms * self._policy.reserve_share
+        awake = [model for model in able if not model.asleep]
+        return awake or [model for model in able if self._short_ms(model, LEAST_TOKENS) <= most_ms]
 
     def _quicker(
         self, first: types_pb2.Target, stand_ins: Sequence[LiveModel], allowance_ms: float

@@ -10,25 +10,41 @@ from tandem.call import Call
 from tandem.clock import now
 from tandem.errors import TandemError
 from tandem.protocols import Inference
+from tandem.v1 import inference_pb2
 
 CHECK_SECONDS: Final = 1.0
 """Longest wait for a tier's answer."""
 
+Check = Callable[[], Awaitable[dict[str, bool]]]
+Capabilities = inference_pb2.GetCapabilitiesResponse
 
-def tier_check(tiers: Mapping[str, Inference], service: str) -> Callable[[], Awaitable[dict[str, bool]]]:
-    """Return a check of the whole, of the service, and of every tier by its name."""
+
+def tier_check(
+    tiers: Mapping[str, Inference],
+    service: str,
+    note: Callable[[str, Capabilities], None] = lambda tier, capabilities: None,
+) -> Check:
+    """Return a check of the whole, of the service, and of every tier by its name; `note` is told what a tier can do."""
 
     async def check() -> dict[str, bool]:
-        found = dict(zip(tiers, await asyncio.gather(*map(_ready, tiers.values())), strict=True))
+        asked = await asyncio.gather(*map(_asked, tiers.values()))
+        for name, capabilities in zip(tiers, asked, strict=True):
+            if capabilities is not None:
+                note(name, capabilities)
+        found = dict(zip(tiers, map(_able, asked), strict=True))
         return {**dict.fromkeys(("", service), any(found.values())), **found}
 
     return check
 
 
-async def _ready(inference: Inference) -> bool:
+async def _asked(inference: Inference) -> Capabilities | None:
+    """Return what a tier can do; None: it does not say."""
     asked = now()
     try:
-        capabilities = await inference.get_capabilities(Call("health", asked + CHECK_SECONDS, asked))
+        return await inference.get_capabilities(Call("health", asked + CHECK_SECONDS, asked))
     except TandemError:
-        return False
-    return any(variant.ready for variant in capabilities.variants)
+        return None
+
+
+def _able(capabilities: Capabilities | None) -> bool:
+    return capabilities is not None and any(each.ready or each.asleep for each in capabilities.variants)

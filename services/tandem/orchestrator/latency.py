@@ -30,6 +30,8 @@ class LatencyModel:
             Quantiles(prior.ttft_ms + prior.ttft_ms_per_1000_tokens * tokens / 1000) for tokens in lengths
         ]
         self._tpot = Quantiles(prior.tpot_ms)
+        self.waking_ms = 0.0
+        """What comes on top of the time to first token: the model has to be loaded first."""
 
     @property
     def observations(self) -> int:
@@ -46,7 +48,7 @@ class LatencyModel:
         slowest = self._ttft[0].quantile(share)
         for quantiles in self._ttft[1 : last + 1]:
             slowest = max(slowest, quantiles.quantile(share))
-        return slowest
+        return slowest + self.waking_ms
 
     def tpot_ms(self, share: float) -> float:
         """Return the time per token after the first, in milliseconds, that a share of the attempts keeps below."""

@@ -26,7 +26,7 @@ def learn(
         stalled: it was given up because it was silent for longer than the model ever is.
     """
     if attempt.HasField("ttft_ms"):
-        model.gave_token(prompt_tokens, attempt.ttft_ms)
+        model.gave_token(prompt_tokens, attempt.ttft_ms, now() - attempt.duration_ms / 1000.0)
         model.latency.saw_tokens(attempt.usage.output_tokens - 1, attempt.duration_ms - attempt.ttft_ms)
     if attempt.outcome == types_pb2.ATTEMPT_OUTCOME_ANSWERED:
         model.breaker.succeeded(ticket)

@@ -32,7 +32,10 @@ class LiveModel:
         self.model = variant.model
         """Name of the Triton model that it is."""
         self._prior = variant.latency
+        self._load_ms = variant.load_ms if variant.on_demand else 0.0
         self.latency = LatencyModel(variant.latency)
+        self._awake_since = float("-inf")
+        self.note_sleep(asleep=variant.on_demand)
         self.limit = ConcurrencyLimit(variant.concurrency, policy.overload.window_ms / 1000.0)
         self.breaker = Breaker(policy.breaker)
         self.admission = Admission(
@@ -51,9 +54,22 @@ class LiveModel:
         if variant.latency != self._prior and not self.latency.observations:
             self.latency = LatencyModel(variant.latency)
         self._prior, self._hang = variant.latency, policy.hang
+        self._load_ms = variant.load_ms if variant.on_demand else 0.0
+        self.note_sleep(asleep=self.asleep and variant.on_demand)
         self.breaker.adopt(policy.breaker)
         self.limit.adopt(variant.concurrency, policy.overload.window_ms / 1000.0)
         self.admission.adopt(policy.overload.starvation_ms, policy.overload.most_waiting)
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it is not loaded, and the next attempt has to wait until it is."""
+        return self.latency.waking_ms > 0.0
+
+    def note_sleep(self, *, asleep: bool) -> None:
+        """Note whether it has to be loaded first."""
+        if self.asleep and not asleep:
+            self._awake_since = now()
+        self.latency.waking_ms = self._load_ms if asleep else 0.0
 
     def patience_ms(self, prompt_tokens: int) -> float:
         """Return how long a first token is waited for before the attempt counts as hung.
@@ -70,10 +86,13 @@ class LiveModel:
             self._doublings = min(MOST_DOUBLINGS, self._doublings + 1)
             self._hung_at = now()
 
-    def gave_token(self, prompt_tokens: int, waited_ms: float) -> None:
-        """Note how long an attempt took to its first token."""
+    def gave_token(self, prompt_tokens: int, waited_ms: float, began: float) -> None:
+        """Note how long an attempt that began then took to its first token."""
         self._doublings = 0
-        self.latency.saw_first_token(prompt_tokens, waited_ms)
+        self.note_sleep(asleep=False)
+        # One that waited until the model was loaded says nothing about its speed.
+        if began >= self._awake_since:
+            self.latency.saw_first_token(prompt_tokens, waited_ms)
 
     def gap_ms(self) -> float:
         """Return how long the next token is waited for before the attempt counts as hung."""
@@ -91,6 +110,7 @@ class LiveModel:
             queued=self.admission.waiting,
             queue_ms=self.admission.wait_ms(deadline),
             breaker=self.breaker.state,
+            asleep=self.asleep,
         )
 
 

@@ -23,6 +23,8 @@ class Health(health_pb2_grpc.HealthServicer):
         self._serving: dict[str, bool] = {}
         self._stopping = self._over = False
         self._changed = asyncio.Event()
+        self.watchers = 0
+        """Clients that are told of every change."""
 
     def set(self, serving: Mapping[str, bool]) -> None:
         """Set the health of the named services; changes nothing after `stop`."""
@@ -54,14 +56,18 @@ class Health(health_pb2_grpc.HealthServicer):
     ) -> AsyncGenerator[Response, None]:
         """Tell the health of one service now and whenever it changes."""
         told: int | None = None
-        while not self._over:
-            changed = self._changed
-            status = self._status(request.service)
-            if status != told:
-                told = status
-                yield Response(status=status)
-            else:
-                await changed.wait()
+        self.watchers += 1
+        try:
+            while not self._over:
+                changed = self._changed
+                status = self._status(request.service)
+                if status != told:
+                    told = status
+                    yield Response(status=status)
+                else:
+                    await changed.wait()
+        finally:
+            self.watchers -= 1
 
     def _status(self, service: str) -> int:
         if service not in self._serving:

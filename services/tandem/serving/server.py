@@ -26,6 +26,9 @@ from tandem.telemetry.tracing import Tracing
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """Largest message, as the contract states."""
 
+LINGER_SECONDS: Final = 0.5
+"""Time from the turn of health until calls are refused: so long may the news take to a client that watches."""
+
 LIVE: Final = "live"
 """Name in the health service of the process itself: it serves until it drains, whatever the others depend on."""
 
@@ -151,8 +154,13 @@ class Server:
         self._health.set(serving)
 
     async def drain(self) -> None:
-        """Stop: health turns first, running calls finish, new ones are refused with DRAINING."""
+        """Stop: health turns first, running calls finish, new ones are refused with DRAINING.
+
+        Whoever watches health goes elsewhere by itself, and what it has sent meanwhile is still taken.
+        """
         self._health.stop()
+        if self._health.watchers:
+            await asyncio.sleep(LINGER_SECONDS)
         self._edge.draining = True
         _log.info("draining", in_flight=self._edge.in_flight)
         with contextlib.suppress(TimeoutError):

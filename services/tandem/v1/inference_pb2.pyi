@@ -311,6 +311,7 @@ class Capability(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     READY_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
+    ASLEEP_FIELD_NUMBER: _builtins.int
     CONTEXT_TOKENS_FIELD_NUMBER: _builtins.int
     MODALITIES_FIELD_NUMBER: _builtins.int
     variant: _builtins.str
@@ -321,6 +322,8 @@ class Capability(_message.Message):
     """True if Triton says that the model is ready and its tensors are what the adapter expects."""
     problem: _builtins.str
     """Why it is not ready, for people. Empty: it is."""
+    asleep: _builtins.bool
+    """True if it is not loaded because nobody needs it: the next attempt has it loaded. It is not ready then."""
     context_tokens: _builtins.int
     """Tokens of prompt and answer together."""
     @_builtins.property
@@ -334,12 +337,13 @@ class Capability(_message.Message):
         model: _builtins.str = ...,
         ready: _builtins.bool = ...,
         problem: _builtins.str = ...,
+        asleep: _builtins.bool = ...,
         context_tokens: _builtins.int = ...,
         modalities: _abc.Iterable[_types_pb2.Modality.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_tokens", b"context_tokens", "modalities", b"modalities", "model", b"model", "problem", b"problem", "ready", b"ready", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asleep", b"asleep", "context_tokens", b"context_tokens", "modalities", b"modalities", "model", b"model", "problem", b"problem", "ready", b"ready", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1370,6 +1370,7 @@ class ModelState(_message.Message):
     QUEUED_FIELD_NUMBER: _builtins.int
     QUEUE_MS_FIELD_NUMBER: _builtins.int
     BREAKER_FIELD_NUMBER: _builtins.int
+    ASLEEP_FIELD_NUMBER: _builtins.int
     ttft_p95_ms: _builtins.float
     """Time to first token at this prompt length that 95 of 100 attempts keep below."""
     tpot_p95_ms: _builtins.float
@@ -1386,6 +1387,8 @@ class ModelState(_message.Message):
     """Time that a further attempt is expected to wait."""
     breaker: Global___BreakerState.ValueType
     """Whether requests are sent to it."""
+    asleep: _builtins.bool
+    """True if it is not loaded because nobody needs it; the time to first token then has that of loading in it."""
     @_builtins.property
     def target(self) -> Global___Target:
         """Which model."""
@@ -1402,10 +1405,11 @@ class ModelState(_message.Message):
         queued: _builtins.int = ...,
         queue_ms: _builtins.float = ...,
         breaker: Global___BreakerState.ValueType = ...,
+        asleep: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "in_flight", b"in_flight", "limit", b"limit", "observations", b"observations", "queue_ms", b"queue_ms", "queued", b"queued", "target", b"target", "tpot_p95_ms", b"tpot_p95_ms", "ttft_p95_ms", b"ttft_p95_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asleep", b"asleep", "breaker", b"breaker", "in_flight", b"in_flight", "limit", b"limit", "observations", b"observations", "queue_ms", b"queue_ms", "queued", b"queued", "target", b"target", "tpot_p95_ms", b"tpot_p95_ms", "ttft_p95_ms", b"ttft_p95_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from tritonclient.grpc import service_pb2
 
 from tandem.errors import BackendError, BackendUnavailable, OutOfMemory
 from tandem.inference.engine import Piece, Prompt
+from tandem.inference.receipts import UNKNOWN_TIMES
 from tandem.inference.triton import TritonEngine
 from tandem.serving.clients import open_channel
 from tandem.v1 import types_pb2
@@ -148,7 +150,22 @@ async def test_a_model_that_keeps_no_receipts_is_never_asked(setup: Setup) -> No
 
 async def test_an_attempt_is_unknown_only_when_it_is_so_again(setup: Setup) -> None:
     assert await setup.engine.receipt("r1", 0, call()) is None
-    assert setup.triton.questions == ["test/0"] * 2
+    assert setup.triton.questions == ["test/0"] * UNKNOWN_TIMES
+
+
+async def test_of_several_tritons_the_one_that_knows_is_found() -> None:
+    fakes = [triton.FakeTriton() for _ in range(3)]
+    async with contextlib.AsyncExitStack() as stack:
+        ports = [await stack.enter_async_context(triton.served(fake)) for fake in fakes]
+        target = "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)
+        channel = await stack.enter_async_context(open_channel(target))
+        engine = TritonEngine(channel)
+        for number, fake in enumerate(fakes):
+            fake.receipts[f"test/{number}"] = (number, 40)
+            assert await engine.receipt("r1", number, call()) == types_pb2.Usage(
+                input_tokens=number, output_tokens=40
+            )
+        engine.close()
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ async def test_answers_of_another_revision_are_not_given_and_those_of_a_policy_t
 async def test_what_was_learned_of_a_model_survives() -> None:
     world = World()
     model = world.orchestrator.live.of(R1)
-    model.gave_token(100, 900.0)
+    model.gave_token(100, 900.0, 0.0)
     model.breaker.failed(types_pb2.ATTEMPT_OUTCOME_UNAVAILABLE, model.breaker.enter())
     model.limit.halve()
     adopt(world, DEARER | {"tiers.r1.variants.fp16.latency.ttft_ms": 1}, {"hang.first_token_ms": 1})
@@ -121,7 +121,7 @@ async def test_what_was_learned_of_a_model_survives() -> None:
 
 async def test_another_model_under_the_same_name_is_new() -> None:
     world = World()
-    world.orchestrator.live.of(R1).gave_token(100, 900.0)
+    world.orchestrator.live.of(R1).gave_token(100, 900.0, 0.0)
     adopt(world, {"tiers.r1.variants.fp16.model": "r1-second", "tiers.r1.variants.fp16.latency.ttft_ms": 7})
     known = world.orchestrator.live.of(R1).latency
     assert (known.observations, known.ttft_ms(0.95, 100)) == (0, 7)

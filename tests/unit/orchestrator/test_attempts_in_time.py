@@ -98,7 +98,7 @@ async def test_a_model_that_became_slow_is_waited_for_longer() -> None:
         await asyncio.sleep(1)
         model.hung(now())
     assert model.patience_ms(10) == 8000
-    model.gave_token(10, 100)
+    model.gave_token(10, 100, 0.0)
     assert model.patience_ms(10) == 2000
 
 

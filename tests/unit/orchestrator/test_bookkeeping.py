@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from tandem.call import Call
 from tandem.errors import BackendError, BackendUnavailable, BudgetExhausted
 from tandem.ledger.entry import Entry
 from tandem.orchestrator.work import Services
-from tandem.v1 import orchestrator_pb2, types_pb2
+from tandem.v1 import inference_pb2, orchestrator_pb2, types_pb2
 from tests.fakes.calls import call, question, user
 from tests.fakes.documents import catalogue, policy
 from tests.fakes.inference import HANG, INPUT_TOKENS, ScriptedInference, Step, saying, text
@@ -107,6 +108,29 @@ async def test_a_service_that_is_away_is_asked_again() -> None:
     (entry,) = world.ledger.entries
     assert entry.answer.attempts[0].usage_settled
     assert len(world.r1.settlements) > 2
+
+
+async def test_the_replica_that_knows_of_an_attempt_is_found() -> None:
+    """Calls go to the replicas in turn; one of three has what the attempt had sent."""
+    replies = iter([(0, False), (0, False), (9, False)])
+
+    class InTurn(ScriptedInference):
+        async def settle_usage(
+            self, request: inference_pb2.SettleUsageRequest, call: Call
+        ) -> inference_pb2.SettleUsageResponse:
+            tokens, settled = next(replies)
+            return inference_pb2.SettleUsageResponse(
+                usage=types_pb2.Usage(output_tokens=tokens), settled=settled
+            )
+
+    world = World([])
+    world.r1 = InTurn([text("a", tokens=4), BackendUnavailable("dead")])
+    services = Services(FakeClassifier(), FakeFusion(), {"r1": world.r1, "pro": world.pro})
+    world.orchestrator = orchestrator(services, catalogue(), policy(), world.ledger)
+    await world.ask()
+    first, _ = (await world.only()).answer.attempts
+    assert (first.usage.output_tokens, first.usage_settled) == (9, False)
+    assert first.cost_nano_usd == 9 * 300
 
 
 async def test_a_client_that_leaves_is_booked_with_what_was_made_for_it() -> None:

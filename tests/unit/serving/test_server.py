@@ -175,6 +175,29 @@ async def test_draining_turns_health_first_and_lets_running_calls_finish() -> No
             await draining
 
 
+async def test_what_is_sent_before_the_news_arrives_is_taken() -> None:
+    waiting = Waiting()
+    waiting.release.set()
+    async with opened(waiting) as served, grpc.aio.insecure_channel(served.target) as deaf:
+        served.server.set_health({"": True})
+        watching = watch(served)
+        assert await told(watching) == SERVING
+        draining = asyncio.create_task(served.server.drain())
+        assert await told(watching) == NOT_SERVING
+        stub = orchestrator_pb2_grpc.OrchestratorServiceStub(deaf)
+        assert await stub.Generate(question(), timeout=5) == orchestrator_pb2.GenerateResponse()
+        async with asyncio.timeout(5):
+            await draining
+
+
+async def test_an_end_that_nobody_watches_does_not_linger(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(Listen("127.0.0.1:0", 5.0), RULE, [ORCHESTRATOR])
+    await server.start()
+    monkeypatch.setattr("tandem.serving.server.LINGER_SECONDS", 3600.0)
+    async with asyncio.timeout(5):
+        await server.drain()
+
+
 async def test_draining_ends_though_a_call_does_not() -> None:
     waiting = Waiting()
     async with opened(waiting, drain_seconds=0.05) as served:
