@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
+from tandem.call import Call
 from tandem.ledger.entry import made_elsewhere
 from tandem.orchestrator.ended import Ended
 from tandem.telemetry import metric_names as names
@@ -45,22 +46,26 @@ _SPELLED: Final[Mapping[str, Words]] = {
 _OF_ATTEMPT: Final = {**_SPELLED, "outcome": words(types_pb2.AttemptOutcome, "ATTEMPT_OUTCOME_")}
 
 
-def outcome(ended: Ended, left_ms: float) -> str:
+AT_ONCE: Final = 64
+"""Requests that are counted together: one after the other in a loop, they take half as long as each at its own end."""
+
+
+def outcome(answer: types_pb2.Answer, reason: str, left_ms: float) -> str:
     """Return in a word how a request ended."""
-    if not ended.reason:
+    if not reason:
         if left_ms < 0.0:
             return "late"
-        return "degraded" if ended.answer.degradations else "answered"
-    if ended.reason == CANCELLED:
+        return "degraded" if answer.degradations else "answered"
+    if reason == CANCELLED:
         return "cancelled"
-    return "refused" if ended.reason in REFUSED else "failed"
+    return "refused" if reason in REFUSED else "failed"
 
 
 class RequestMetrics(Collector):
     """Everything that can be counted when a request ends; satisfies `Observer`.
 
     Requests and attempts are counted when they end, tokens and money when they are booked: so the sums are those of
-    the ledger.
+    the ledger. The counting itself waits until there are some, or somebody asks.
 
     Args:
         tenants: who is told apart in any case.
@@ -81,10 +86,30 @@ class RequestMetrics(Collector):
         self._complexity = Facts(buckets=names.COMPLEXITY.buckets)
         self._r1_suffices = Facts(buckets=names.RATIOS)
         self._attempts = AttemptMetrics(self._tenants)
+        self._ended: list[tuple[types_pb2.Answer, Call, str, str]] = []
+        self._settled: list[tuple[types_pb2.Answer, str]] = []
 
     def ended(self, ended: Ended) -> None:
         """See a request at its end."""
-        answer, call = ended.answer, ended.call
+        # Without the conversation, which may be long.
+        self._ended.append((ended.answer, ended.call, ended.method, ended.reason))
+        if len(self._ended) >= AT_ONCE:
+            self._catch_up()
+
+    def settled(self, ended: Ended) -> None:
+        """See its tokens when they are counted."""
+        self._settled.append((ended.answer, ended.call.tenant))
+
+    def _catch_up(self) -> None:
+        """Count what was seen."""
+        for answer, call, method, reason in self._ended:
+            self._count(answer, call, method, reason)
+        for answer, tenant in self._settled:
+            self._attempts.settled(answer, tenant)
+        self._ended.clear()
+        self._settled.clear()
+
+    def _count(self, answer: types_pb2.Answer, call: Call, method: str, reason: str) -> None:
         plan, target = answer.plan, answer.answered_by
         planned = bool(plan.attempts)
         tier = target.tier
@@ -93,14 +118,14 @@ class RequestMetrics(Collector):
             tier = target.tier
         duration_ms, strategy = answer.duration_ms, plan.strategy
         left_ms = (call.deadline - call.started) * 1000.0 - duration_ms
-        how = outcome(ended, left_ms)
+        how = outcome(answer, reason, left_ms)
         trace = sampled_trace(call.traceparent)
         place = (tier or NONE, strategy)
-        key = (ended.method, tier or NONE, target.variant or NONE, strategy, how, answer.cache)
+        key = (method, tier or NONE, target.variant or NONE, strategy, how, answer.cache)
         self._requests.note(key, duration_ms / 1000.0, trace)
         self._of_tenant.note((self._tenants.of(call.tenant), how))
-        if ended.reason:
-            self._errors.note((ended.reason.lower(),), trace_id=trace)
+        if reason:
+            self._errors.note((reason.lower(),), trace_id=trace)
         else:
             self._time_left.note(place, max(0.0, left_ms) / 1000.0, trace)
             self._degraded.add(place[0], how == "degraded")
@@ -116,10 +141,6 @@ class RequestMetrics(Collector):
             if not made_elsewhere(answer):
                 self._attempts.ended(answer, trace)
 
-    def settled(self, ended: Ended) -> None:
-        """See its tokens when they are counted."""
-        self._attempts.settled(ended)
-
     def _see_plan(self, answer: types_pb2.Answer) -> None:
         """Take into account what only a request has that was planned."""
         if answer.plan.rule:
@@ -134,6 +155,7 @@ class RequestMetrics(Collector):
 
     def collect(self) -> Iterator[Family]:
         """Tell all of it."""
+        self._catch_up()
         yield self._requests.counts(names.REQUESTS)
         yield self._requests.counts(names.CACHE, lambda values: (values[-1],))
         yield self._requests.distribution(names.REQUEST_SECONDS)
@@ -190,9 +212,8 @@ class AttemptMetrics(Collector):
         from_tier = cause.from_target.tier if cause else NONE
         self._seams.note((from_tier, tier, cause.reason if cause else 0), trace_id=trace)
 
-    def settled(self, ended: Ended) -> None:
+    def settled(self, answer: types_pb2.Answer, tenant: str) -> None:
         """See the tokens of its attempts when they are counted."""
-        answer = ended.answer
         attempts = answer.attempts
         if not attempts or made_elsewhere(answer):
             return
@@ -203,7 +224,7 @@ class AttemptMetrics(Collector):
             self._cost.note(key, attempt.cost_nano_usd)
             self._tokens.note((tier, variant, model, purpose, "input"), usage.input_tokens)
             self._tokens.note((tier, variant, model, purpose, "output"), usage.output_tokens)
-        tenant, used = self._tenants.of(ended.call.tenant), answer.usage
+        tenant, used = self._tenants.of(tenant), answer.usage
         self._tenant_cost.note((tenant,), answer.cost_nano_usd)
         self._tenant_tokens.note((tenant, "input"), used.input_tokens)
         self._tenant_tokens.note((tenant, "output"), used.output_tokens)
