@@ -84,6 +84,16 @@ def test_whoever_reads_metrics_reaches_their_port_and_no_other() -> None:
     assert reached == {name: {port} for name, port in served(objects).items()}
 
 
+def test_a_prometheus_outside_of_istio_reaches_metrics_and_nothing_else() -> None:
+    objects = render("", {**MONITORED, "mesh": {"kind": "istio"}})
+    (rule,) = of_kind(objects, "PeerAuthentication")
+    assert rule["spec"]["mtls"] == {"mode": "STRICT"}
+    open_ports = {int(port): mode for port, mode in rule["spec"]["portLevelMtls"].items()}
+    assert open_ports == {port: {"mode": "PERMISSIVE"} for port in served(objects).values()}
+    (closed,) = of_kind(render("", {"mesh": {"kind": "istio"}}), "PeerAuthentication")
+    assert "portLevelMtls" not in closed["spec"]
+
+
 def test_metrics_can_be_left_out() -> None:
     objects = render("", {**MONITORED, "monitoring": {"metrics": False, "serviceMonitor": {"enabled": True}}})
     assert set(served(objects).values()) == {8002}

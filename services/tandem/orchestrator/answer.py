@@ -72,6 +72,11 @@ class Orchestrator:
         return self._workshop
 
     @property
+    def cached(self) -> int:
+        """Answers in this replica's memory."""
+        return self._cache.held
+
+    @property
     def live(self) -> LiveModels:
         """What is known of the models of the catalogue that counts now."""
         return self._workshop.backends.live

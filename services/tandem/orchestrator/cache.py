@@ -84,6 +84,11 @@ class AnswerCache:
         """Whether there is a level behind the memory."""
         return self._shared is not None
 
+    @property
+    def held(self) -> int:
+        """Answers in memory, also those whose time is over and that nobody has asked for since."""
+        return len(self._entries)
+
     def key(self, request: orchestrator_pb2.GenerateRequest, tenant: str) -> bytes | None:
         """Return the key of a request, or None if it bypasses the cache.
 

@@ -41,6 +41,7 @@ class LiveMetrics(Collector):
         shop = self._orchestrator.workshop
         yield from _models(shop.backends.live)
         yield from _steering(shop.planner.steering, shop.policy.routing)
+        yield gauge(names.CACHED, {(): self._orchestrator.cached})
         yield from _ledger(self._ledger)
         yield gauge(names.REFUSED, {(): float(bool(self._documents.error))})
         yield info(names.POLICY, shop.policy.revision)

@@ -105,6 +105,7 @@ DEGRADATIONS = _counter(
     "to_tier",
 )
 CACHE = _counter("tandem_cache_requests_total", "Requests, by what the cache did for them.", "outcome")
+CACHED = _gauge("tandem_cache_entries", "Answers in the memory of this replica.")
 RULES = _counter("tandem_rule_requests_total", "Requests that a rule of the policy was for.", "rule")
 GATES = _counter(
     "tandem_gate_verdicts_total", "Drafts of cascades, by what the gate said.", "verdict"

@@ -182,6 +182,8 @@ async def test_an_answer_from_the_cache_takes_no_tokens() -> None:
     after = told(metrics)
     assert after.of("tandem_cache_requests_total") == {"outcome=miss": 1, "outcome=hit": 1}
     assert after.total("tandem_requests_total") == 2
+    live = LiveMetrics(world.orchestrator, FakeLedger(), Documents())
+    assert told(live).of("tandem_cache_entries") == {"": 1}
     assert after.of("tandem_tokens_total") == before.of("tandem_tokens_total")
     assert after.of("tandem_attempts_total") == before.of("tandem_attempts_total")
 

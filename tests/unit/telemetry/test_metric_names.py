@@ -28,6 +28,7 @@ ONCE = {
     "tandem_concurrency_limit",
     "tandem_concurrency_limit_max",
     "tandem_breaker_state",
+    "tandem_cache_entries",
     "tandem_ledger_lag_entries",
     "tandem_rpc_in_flight",
     "tandem_variant_ready",
