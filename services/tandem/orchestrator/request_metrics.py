@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from tandem.call import Call
 from tandem.ledger.entry import made_elsewhere
+from tandem.orchestrator.course import Phase, Slot
 from tandem.orchestrator.ended import Ended
 from tandem.telemetry import metric_names as names
 from tandem.telemetry.measures import NONE, Bounded, Facts, Words, gauge, sampled_trace, words
@@ -48,6 +49,14 @@ _OF_ATTEMPT: Final = {**_SPELLED, "outcome": words(types_pb2.AttemptOutcome, "AT
 
 AT_ONCE: Final = 64
 """Requests that are counted together: one after the other in a loop, they take half as long as each at its own end."""
+_PHASES: Final[Words] = {
+    Slot.CACHE: "cache",
+    Slot.SHARED_CACHE: "shared_cache",
+    Slot.CLASSIFY: "classify",
+    Slot.PLAN: "plan",
+    Slot.FUSE: "fuse",
+}
+"""Those that are over when the request is."""
 
 
 def outcome(answer: types_pb2.Answer, reason: str, left_ms: float) -> str:
@@ -86,13 +95,14 @@ class RequestMetrics(Collector):
         self._complexity = Facts(buckets=names.COMPLEXITY.buckets)
         self._r1_suffices = Facts(buckets=names.RATIOS)
         self._attempts = AttemptMetrics(self._tenants)
-        self._ended: list[tuple[types_pb2.Answer, Call, str, str]] = []
+        self._phases = Facts(("phase",), names.QUICK_SECONDS, {"phase": _PHASES})
+        self._ended: list[tuple[types_pb2.Answer, Call, str, str, Sequence[Phase]]] = []
         self._settled: list[tuple[types_pb2.Answer, str]] = []
 
     def ended(self, ended: Ended) -> None:
         """See a request at its end."""
         # Without the conversation, which may be long.
-        self._ended.append((ended.answer, ended.call, ended.method, ended.reason))
+        self._ended.append((ended.answer, ended.call, ended.method, ended.reason, ended.course.phases))
         if len(self._ended) >= AT_ONCE:
             self._catch_up()
 
@@ -102,8 +112,11 @@ class RequestMetrics(Collector):
 
     def _catch_up(self) -> None:
         """Count what was seen."""
-        for answer, call, method, reason in self._ended:
+        for answer, call, method, reason, phases in self._ended:
             self._count(answer, call, method, reason)
+            for phase in phases:
+                if phase.slot in _PHASES:
+                    self._phases.note((phase.slot,), phase.ended - phase.started)
         for answer, tenant in self._settled:
             self._attempts.settled(answer, tenant)
         self._ended.clear()
@@ -160,6 +173,7 @@ class RequestMetrics(Collector):
         yield self._requests.counts(names.CACHE, lambda values: (values[-1],))
         yield self._requests.distribution(names.REQUEST_SECONDS)
         yield self._of_tenant.counts(names.TENANT_REQUESTS)
+        yield self._phases.distribution(names.PHASES)
         yield self._first_token.distribution(names.FIRST_TOKEN)
         yield self._time_left.distribution(names.TIME_LEFT)
         yield self._errors.counts(names.REQUEST_ERRORS)

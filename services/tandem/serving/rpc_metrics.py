@@ -1,4 +1,4 @@
-"""Counts and times the calls that enter a service."""
+"""Counts and times the calls that enter a service, and what becomes of their spans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tandem.call import Call
 from tandem.errors import TandemError
 from tandem.serving.server import Server
 from tandem.telemetry import metric_names as names
-from tandem.telemetry.measures import Facts, gauge, sampled_trace
+from tandem.telemetry.measures import Facts, counter, gauge, sampled_trace
 
 
 class RpcMetrics(Collector):
@@ -37,3 +37,6 @@ class RpcMetrics(Collector):
         yield self._calls.counts(names.RPC_HANDLED)
         yield self._calls.distribution(names.RPC_SECONDS)
         yield gauge(names.RPC_IN_FLIGHT, {(): self._server.in_flight})
+        if self._server.tracing is not None:
+            yield counter(names.SPANS, {(): self._server.tracing.exported})
+            yield counter(names.SPANS_DROPPED, {(): self._server.tracing.dropped})

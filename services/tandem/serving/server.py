@@ -76,6 +76,8 @@ class Server:
         self._edge = Edge(deadline, authenticator)
         self._health = Health()
         self.port = self.health_port = 0
+        self.tracing: Tracing | None = None
+        """Where spans of the calls go; None: nothing is traced."""
         self._probed = grpc.aio.server(options=[("grpc.so_reuseport", 0)]) if listen.health_address else None
         self.grpc = grpc.aio.server(
             interceptors=[self._edge],
@@ -93,6 +95,7 @@ class Server:
 
     def trace(self, tracing: Tracing | None) -> None:
         """Trace the calls that arrive; None: do not."""
+        self.tracing = tracing
         if tracing is not None:
             from tandem.serving.tracing import RpcSpans  # noqa: PLC0415 - OpenTelemetry, for those who trace
 

@@ -73,6 +73,12 @@ REQUEST_SECONDS = _histogram(
     "strategy",
     "outcome",
 )
+PHASES = _histogram(
+    "tandem_phase_duration_seconds",
+    "Time that the parts of a request took, beside its attempts.",
+    QUICK_SECONDS,
+    "phase",
+)
 FIRST_TOKEN = _histogram(
     "tandem_time_to_first_token_seconds",
     "Time from the start of a request to the first token of any of its attempts.",
@@ -248,6 +254,8 @@ RPC_SECONDS = _histogram(
     "grpc_server_handling_seconds", "Time that RPCs took.", SECONDS, "grpc_service", "grpc_method"
 )
 RPC_IN_FLIGHT = _gauge("tandem_rpc_in_flight", "RPCs under way.")
+SPANS = _counter("tandem_spans_exported_total", "Spans that reached the collector of traces.")
+SPANS_DROPPED = _counter("tandem_spans_dropped_total", "Spans that were to be kept and did not reach it.")
 # The classifier.
 CLASSIFIER_SECONDS = _histogram(
     "tandem_classifier_duration_seconds", "Time to find the signals of a request.", QUICK_SECONDS

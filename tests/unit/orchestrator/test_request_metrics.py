@@ -72,6 +72,9 @@ async def test_an_answer_is_counted_with_all_that_is_known_of_it() -> None:
     assert found.of("tandem_request_duration_seconds_sum") == {
         "outcome=answered strategy=route tier=r1": pytest.approx(answer.duration_ms / 1000)
     }
+    assert found.of("tandem_phase_duration_seconds_count") == {
+        f"phase={phase}": 1 for phase in ("cache", "classify", "plan")
+    }
     assert found.of("tandem_time_to_first_token_seconds_sum") == {
         "strategy=route tier=r1": pytest.approx(0.001)
     }
