@@ -27,6 +27,7 @@ MANAGED: dict[str, Any] = {
     }
 }
 HEALTH_PORT = 50050
+METRICS_PORT = 9464
 LONGEST_SECONDS = 600
 SERVICES = {
     "trial-tandem-orchestrator": 50051,
@@ -136,7 +137,7 @@ def test_probes_ask_a_port_that_needs_no_certificate(values: dict[str, Any]) -> 
         (container,) = spec["containers"]
         assert settings(spec)["HEALTH_LISTEN"] == f"0.0.0.0:{HEALTH_PORT}"
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-        assert ports == {"grpc": SERVICES[name], "health": HEALTH_PORT}
+        assert ports == {"grpc": SERVICES[name], "health": HEALTH_PORT, "metrics": METRICS_PORT}
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             assert container[probe]["grpc"]["port"] == HEALTH_PORT
 
@@ -281,6 +282,6 @@ def test_a_route_leads_to_the_orchestrator_and_to_nothing_but_the_api() -> None:
 def test_a_gateway_is_told_how_to_speak(values: dict[str, Any], protocol: str) -> None:
     objects = render("", values)
     for name in SERVICES:
-        assert [port["appProtocol"] for port in named(objects, "Service", name)["spec"]["ports"]] == [
-            protocol
-        ]
+        ports = {port["name"]: port for port in named(objects, "Service", name)["spec"]["ports"]}
+        assert ports["grpc"]["appProtocol"] == protocol
+        assert ports["metrics"]["appProtocol"] == "http"
