@@ -23,22 +23,20 @@ STOP, UNSPECIFIED = types_pb2.FINISH_REASON_STOP, types_pb2.FINISH_REASON_UNSPEC
 
 
 class Engine:
-    """Gives a token every 10 ms after the first, which takes 50 ms; then fails or hangs if told to."""
+    """Gives a token every 10 ms after the first, which takes 50 ms; then fails if told to."""
 
-    def __init__(self, tokens: int, failure: TandemError | None = None, *, hangs: bool = False) -> None:
-        self.tokens, self.failure, self.hangs = tokens, failure, hangs
+    def __init__(self, tokens: int, failure: TandemError | None = None) -> None:
+        self.tokens, self.failure = tokens, failure
         self.usage: types_pb2.Usage | None = None
         self.away = False
 
     async def generate(self, prompt: Prompt, stream: bool, call: Call) -> AsyncGenerator[Piece, None]:
         for number in range(self.tokens):
             await asyncio.sleep(0.01 if number else 0.05)
-            last = number == self.tokens - 1 and not self.failure and not self.hangs
+            last = number == self.tokens - 1 and not self.failure
             yield Piece("a", 1, 6, None, STOP if last else UNSPECIFIED)
         if self.failure:
             raise self.failure
-        if self.hangs:
-            await asyncio.Event().wait()
 
     async def receipt(self, model: str, attempt: int, call: Call) -> types_pb2.Usage | None:
         if self.away:
@@ -82,7 +80,7 @@ async def test_an_answer_is_timed_from_token_to_token() -> None:
     [
         (lambda: Engine(2, OutOfMemory("full")), "out_of_memory"),
         (lambda: Engine(0, BackendUnavailable("dead")), "backend_unavailable"),
-        (lambda: Engine(2, hangs=True), "deadline_exceeded"),
+        (lambda: Engine(2, DeadlineExceeded("late")), "deadline_exceeded"),
     ],
 )
 async def test_an_answer_that_fails_is_counted_by_its_error(
