@@ -52,8 +52,14 @@ EVERYTHING: Final = {
         "certManager": {"enabled": True, "issuerRef": {"name": "ours"}, "dnsNames": ["tandem.example"]},
     },
     "gateway": {"enabled": True, "parentRefs": [{"name": "front"}], "hostnames": ["tandem.example"]},
+    "telemetry": {
+        "otlp": {"endpoint": "http://collector.observability:4317", "existingSecret": "collector"},
+        "sampler": "traceidratio",
+        "ratio": 0.01,
+    },
     "networkPolicy": {
         "metrics": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
+        "collector": [{"namespaceSelector": {"matchLabels": {"name": "observability"}}}],
         "orchestratorEgress": [{"ports": [{"port": 5432, "protocol": "TCP"}]}],
     },
     "tests": {"apiKeySecret": "asker", "faults": {"enabled": True}},

@@ -10,6 +10,8 @@ import kubernetes_validate
 import pytest
 
 from tandem.cli.settings import settings_class, variable
+from tandem.telemetry.settings import TracingSettings
+from tandem.telemetry.trace import Sampling
 from tests.chart import custom
 from tests.chart.rendering import (
     EVERYTHING,
@@ -328,3 +330,40 @@ def test_a_query_that_finds_nothing_is_no_zero() -> None:
     for scaled in of_kind(render("", SPREAD), "ScaledObject"):
         (trigger,) = scaled["spec"]["triggers"]
         assert trigger["metadata"] == {"query": "up", "threshold": "5", "ignoreNullValues": "false"}
+
+
+def test_traces_go_where_the_values_say_and_nowhere_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = render("", EVERYTHING)
+    for name, metadata, spec in pod_specs(objects):
+        given = {k: v for k, v in environment(spec["containers"][0]).items() if k.startswith("OTEL_")}
+        if metadata["labels"]["app.kubernetes.io/component"] not in SERVICES:
+            assert not given, name
+            continue
+        # Headers come from a Secret, and are read by OpenTelemetry's SDK.
+        assert given.pop("OTEL_EXPORTER_OTLP_HEADERS") == ""
+        assert {key.lower() for key in given} <= set(TracingSettings.model_fields)
+        for key, value in given.items():
+            monkeypatch.setenv(key, value)
+        settings = TracingSettings()
+        assert settings.endpoint() == "http://collector.observability:4317"
+        assert settings.sampling() == Sampling(0.01, follows_parent=False)
+    (policy,) = (
+        each for each in of_kind(objects, "NetworkPolicy") if each["metadata"]["name"].endswith("-traces")
+    )
+    assert policy["spec"]["egress"] == [
+        {
+            "ports": [{"port": 4317, "protocol": "TCP"}],
+            "to": [{"namespaceSelector": {"matchLabels": {"name": "observability"}}}],
+        }
+    ]
+    plain = render()
+    assert not [
+        each for each in of_kind(plain, "NetworkPolicy") if each["metadata"]["name"].endswith("-traces")
+    ]
+    assert "OTEL_" not in str(plain)
+
+
+@pytest.mark.parametrize("endpoint", ["collector:4317", "http://collector", "ftp://collector:1"])
+def test_an_endpoint_without_scheme_or_port_is_refused(endpoint: str) -> None:
+    with pytest.raises(Refused, match=r"telemetry\.otlp\.endpoint"):
+        render("", {"telemetry": {"otlp": {"endpoint": endpoint}}})

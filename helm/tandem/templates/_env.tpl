@@ -54,3 +54,19 @@
 - {name: TANDEM_INFERENCE_TRITON, value: {{ include "tandem.target" (list .root (printf "triton-%s" .tier) 8001) | quote }}}
 - {name: TANDEM_INFERENCE_CATALOGUE, value: /etc/tandem/catalogue.yaml}
 {{- end -}}
+
+{{/* OpenTelemetry's own variables; none where nothing is traced. */}}
+{{- define "tandem.tracingEnv" -}}
+{{- $telemetry := .Values.telemetry -}}
+{{- with $telemetry.otlp.endpoint -}}
+- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }}}
+- {name: OTEL_TRACES_SAMPLER, value: {{ $telemetry.sampler }}}
+- {name: OTEL_TRACES_SAMPLER_ARG, value: {{ $telemetry.ratio | quote }}}
+- {name: OTEL_RESOURCE_ATTRIBUTES, value: {{ printf "k8s.namespace.name=%s,tandem.release=%s" $.Release.Namespace $.Release.Name | quote }}}
+{{- with $telemetry.otlp.existingSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: {{ $telemetry.otlp.key }}}
+{{- end }}
+{{- end -}}
+{{- end -}}

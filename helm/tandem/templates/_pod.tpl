@@ -159,6 +159,9 @@ spec:
             {{- with .env }}
             {{- . | nindent 12 }}
             {{- end }}
+            {{- with include "tandem.tracingEnv" $root }}
+            {{- . | nindent 12 }}
+            {{- end }}
             {{- with $settings.extraEnv }}
             {{- toYaml . | nindent 12 }}
             {{- end }}

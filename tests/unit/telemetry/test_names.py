@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from tandem.telemetry.names import Attribute, SpanEvent, SpanName
 
@@ -24,6 +25,23 @@ def test_every_name_is_documented_once(registry: type) -> None:
     counts = {name: sum(f"`{name}`" in row for row in rows) for name in values(registry)}
     assert {name for name, count in counts.items() if count == 0} == set()
     assert len(set(values(registry))) == len(values(registry))
+
+
+def test_the_collector_lets_through_what_tandem_says_is_to_be_kept() -> None:
+    config = YAML(typ="safe").load(ROOT / "deploy" / "otel" / "collector.yaml")
+    policies = {each["name"]: each for each in config["processors"]["tail_sampling"]["policies"]}
+    keep = policies["tandem-keep"]["string_attribute"]
+    assert keep["key"] == Attribute.KEEP
+    told = re.search(r"`tandem.keep` \| why .*?: (.*) \|", PAGE)
+    assert told is not None
+    assert set(keep["values"]) == set(re.findall(r"`(\w+)`", told[1]))
+    used = {
+        name
+        for pipeline in config["service"]["pipelines"].values()
+        for part in pipeline.values()
+        for name in part
+    }
+    assert used == {*config["receivers"], *config["processors"], *config["exporters"]}
 
 
 def test_every_span_is_documented() -> None:
