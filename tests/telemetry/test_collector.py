@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -27,7 +26,7 @@ def calls(tracing: Tracing, count: int) -> tuple[list[Call], float]:
     for _ in range(count):
         trace = tracing.begin("")
         assert trace is not None
-        made.append(replace(call(), trace=trace, traceparent=trace.traceparent()))
+        made.append(call()._replace(trace=trace, traceparent=trace.traceparent()))
     begun = time.monotonic()
     for each in made:
         spans.ended(f"/{GENERATE}", each, None)
