@@ -33,7 +33,8 @@ class Callee(Enum):
     """Who is called decides what gRPC does by itself; all calls are spread over all addresses of the target.
 
     A service of Tandem is asked for its health, so that one that drains gets no more calls. What it fails at is not
-    tried again here: attempts are repeated by the orchestrator, which has a budget for it and books each of them.
+    tried again here: attempts are repeated by the orchestrator, which has a budget for it and books each of them. An
+    orchestrator is not asked: behind a proxy it would be one of many, and its end be taken for that of all.
     """
 
     FRONT = "front"
@@ -55,7 +56,7 @@ _RETRIES: Final = {
 }
 _CHECKED: Final = {"healthCheckConfig": {"serviceName": LIVE}}
 _CONFIGS: Final[Mapping[Callee, Mapping[str, Any]]] = {
-    Callee.FRONT: _CHECKED,
+    Callee.FRONT: {},
     Callee.SERVICE: _CHECKED,
     Callee.PURE: {
         **_CHECKED,

@@ -27,6 +27,8 @@ from tandem.errors import (
 )
 
 DETAILS_KEY: Final = "grpc-status-details-bin"
+REASON_KEY: Final = "tandem-reason"
+"""The reason once more, for proxies, which read no details."""
 # A client drops trailers of more than 8 KiB and shows nothing of the error. The message is in them twice, once with
 # three characters for each byte that is not ASCII.
 MESSAGE_BYTES: Final = 1024
@@ -85,7 +87,7 @@ async def abort(
     await context.abort(
         GRPC_CODES[status.code],
         status.message,
-        trailing_metadata=((DETAILS_KEY, status.SerializeToString()),),
+        trailing_metadata=((DETAILS_KEY, status.SerializeToString()), (REASON_KEY, error.reason)),
     )
 
 

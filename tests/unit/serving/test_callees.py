@@ -80,7 +80,7 @@ async def test_calls_are_spread_evenly(callee: Callee) -> None:
         assert [each.asked for each in running] == [10, 10, 10]
 
 
-@pytest.mark.parametrize("callee", [Callee.FRONT, Callee.SERVICE, Callee.PURE])
+@pytest.mark.parametrize("callee", [Callee.SERVICE, Callee.PURE])
 async def test_a_replica_that_drains_gets_no_more_calls_and_none_fails(callee: Callee) -> None:
     async with replicas("a", "b") as (running, target), open_channel(target, callee=callee) as channel:
         await connected(channel, 2, running)

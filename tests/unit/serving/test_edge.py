@@ -426,6 +426,7 @@ async def test_draining_refuses_new_calls_and_finishes_running_ones(edge: Edge, 
     failure, status = await failing(edge, kind)
     error = from_rpc_error(failure, "x")
     assert (type(error), failure.code()) == (Draining, grpc.StatusCode.UNAVAILABLE)
+    assert ("tandem-reason", "DRAINING") in list(failure.trailing_metadata() or ()), "for proxies"
     assert error.details.retry_after_seconds is not None
     assert info_of(status).reason == "DRAINING"
     assert not draining.done()
