@@ -115,7 +115,8 @@ class Traced:
 async def traced(world: World, **settings: Any) -> AsyncIterator[Traced]:
     """Serve the orchestrator of a world while the context is open."""
     memory = MemoryTracing(**settings)
-    world.orchestrator._bookkeeper.watch(RequestTracing(memory.tracing))
+    content = world.orchestrator.workshop.policy.telemetry.content
+    world.orchestrator._bookkeeper.watch(RequestTracing(memory.tracing, lambda: content))
 
     def add(server: Any) -> None:
         orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(

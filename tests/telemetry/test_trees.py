@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tandem.client import user
+from tandem.client import Client, user
 from tandem.errors import BackendError, BackendUnavailable, DeadlineExceeded, InvalidRequest, OutOfMemory
 from tandem.telemetry.names import Attribute, SpanEvent
 from tandem.v1 import orchestrator_pb2, types_pb2
@@ -344,3 +345,35 @@ async def test_without_sampling_only_what_went_wrong_is_kept(
     (root,) = roots(running.spans)
     assert attributes(root)[Attribute.KEEP] == kept
     assert running.spans.tree() == (TAKEN_OVER if kept == "degraded" else PLAIN)
+
+
+PRIVATE = (
+    "Write to ada@example.org, call +49 30 1234567, pay with 4111 1111 1111 1111, key sk-abcdefghijklmnop1234"
+)
+
+
+@pytest.mark.parametrize("tenant", ["laboratory", "somebody"])
+async def test_what_is_said_is_in_traces_only_of_who_opted_in_and_redacted(tenant: str) -> None:
+    world = World(
+        saying("Ask ", "bob@example.org", " about ward 7."),
+        telemetry={"content": {"tenants": ["laboratory"], "redact": ["ward [0-9]+"]}},
+    )
+    async with traced(world) as running:
+        client = Client(running.address, tenant=tenant)
+        async with client:
+            await client.ask(PRIVATE, no_cache=True)
+    told = [str(dict(attributes(span))) for span in running.spans.all]
+    for secret in ("ada@example", "1234567", "4111", "sk-abc", "bob@example", "ward 7"):
+        assert not any(secret in text for text in told), secret
+    chat = attributes(running.spans.one("chat r1"))
+    if tenant == "somebody":
+        assert not any("Write to" in text or "Ask" in text for text in told)
+        assert Attribute.GEN_AI_INPUT_MESSAGES not in chat
+        return
+    asked, answered = (
+        json.loads(chat[name]) for name in (Attribute.GEN_AI_INPUT_MESSAGES, Attribute.GEN_AI_OUTPUT_MESSAGES)
+    )
+    content = "Write to [redacted], call [redacted], pay with [redacted], key [redacted]"
+    assert asked == [{"role": "user", "parts": [{"type": "text", "content": content}]}]
+    parts = [{"type": "text", "content": "Ask [redacted] about [redacted]."}]
+    assert answered == [{"role": "assistant", "parts": parts, "finish_reason": "stop"}]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import grpc.aio
@@ -27,6 +28,7 @@ from tandem.orchestrator.request_metrics import RequestMetrics
 from tandem.orchestrator.servicer import SERVICE_NAME, OrchestratorServicer
 from tandem.orchestrator.settings import Settings
 from tandem.orchestrator.shared_cache import SharedCache
+from tandem.orchestrator.telemetry_policy import Content
 from tandem.orchestrator.work import Services
 from tandem.serving.authentication import authentication
 from tandem.serving.clients import Callee, GrpcClassifier, GrpcFusion, GrpcInference, open_channel
@@ -83,12 +85,13 @@ async def serving(
         budgets = Budgets(policy.budgets, spent, proven=authenticator is not None)
         bookkeeper = Bookkeeper(services.tiers, ledger, budgets, keep_prompts=stores.keep_prompts)
         bookkeeper.watch(AttemptLog())
+        orchestrator = Orchestrator(services, catalogue, policy, Keeping(budgets, bookkeeper, shared))
+        server = Server(listen, _deadline_rule(policy), [SERVICE_NAME], authenticator)
         if stores.tracing is not None:
             from tandem.orchestrator.tracing import RequestTracing  # noqa: PLC0415 - OpenTelemetry, for those who trace
 
-            bookkeeper.watch(RequestTracing(stores.tracing))
-        orchestrator = Orchestrator(services, catalogue, policy, Keeping(budgets, bookkeeper, shared))
-        server = Server(listen, _deadline_rule(policy), [SERVICE_NAME], authenticator)
+            content = partial(_content, orchestrator)
+            bookkeeper.watch(RequestTracing(stores.tracing, content))
         server.trace(stores.tracing)
 
         def adopt(documents: Documents) -> None:
@@ -107,6 +110,11 @@ async def serving(
             yield server, tier_check(services.tiers, SERVICE_NAME, orchestrator.note_capabilities)
         finally:
             await bookkeeper.drain()
+
+
+def _content(orchestrator: Orchestrator) -> Content:
+    """Return what telemetry may tell now of what is said."""
+    return orchestrator.workshop.policy.telemetry.content
 
 
 def _deadline_rule(policy: Policy) -> DeadlineRule:

@@ -17,6 +17,7 @@ from tandem.errors import UnknownTier, UnknownVariant
 from tandem.orchestrator.cascade_policy import Cascade
 from tandem.orchestrator.routing_policy import Routing, TargetName, TenantName, check_routing
 from tandem.orchestrator.rules_policy import Rule, check_rules, rule_targets
+from tandem.orchestrator.telemetry_policy import Telemetry
 from tandem.orchestrator.value_policy import Value
 from tandem.v1 import types_pb2
 from tandem.yaml_document import Complaint, Document, Location, Section, load
@@ -244,6 +245,8 @@ class Policy(Document):
     """Which tiers a tenant may use."""
     budgets: BudgetPolicy = BudgetPolicy()
     """What a tenant may use up."""
+    telemetry: Telemetry = Telemetry()
+    """What telemetry may tell of what people and models say."""
 
     def fallbacks_for(self, tier: str, on: Cause) -> Fallback | None:
         """Return what answers when a tier fails in a way; None: the failure is raised to the client."""

@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanKind
 
 from tandem.errors import FAULTS
+from tandem.orchestrator.content import Captured
 from tandem.orchestrator.course import Phase, Slot, attempt_slot, chat_slot
 from tandem.orchestrator.ended import Ended
 from tandem.telemetry.names import Attribute, SpanEvent, SpanName
@@ -58,9 +59,13 @@ class RequestSpans:
         trace: the request's place in its trace.
         ended: its books.
         at: when they were closed, on the clock of `tandem.clock.now()`.
+        said: what was said in it; None: nobody opted in.
     """
 
-    def __init__(self, tracing: Tracing, trace: Trace, ended: Ended, at: float) -> None:
+    def __init__(
+        self, tracing: Tracing, trace: Trace, ended: Ended, at: float, said: Captured | None
+    ) -> None:
+        self._said = said
         self._tracing, self._trace = tracing, trace
         self._answer, self._call, self._reason = ended.answer, ended.call, ended.reason
         self._phases, self._tried = ended.course.phases, ended.course.tried
@@ -69,7 +74,7 @@ class RequestSpans:
         self._apart = False
         self.count = len(self._phases) + 2 * len(self._answer.attempts) + 1
         """How many spans `children` will return, or one more."""
-        self.size = self._answer.ByteSize()
+        self.size = self._answer.ByteSize() + (said.size if said else 0)
         """About how many bytes of memory are held until then."""
 
     def settle(self, answer: types_pb2.Answer, at: float, *, apart: bool = False) -> None:
@@ -260,6 +265,11 @@ class RequestSpans:
         if attempt.finish_reason:
             found[Attribute.GEN_AI_RESPONSE_MODEL] = attempt.model
             found[Attribute.GEN_AI_FINISH_REASONS] = [_FINISH[attempt.finish_reason]]
+        if self._said:
+            found[Attribute.GEN_AI_INPUT_MESSAGES] = self._said.asked()
+            if attempt.outcome == ANSWERED and attempt.target == self._answer.answered_by:
+                finish = _FINISH[attempt.finish_reason]
+                found[Attribute.GEN_AI_OUTPUT_MESSAGES] = self._said.answered(self._answer, finish)
         return found
 
     def _links(self, spans: TraceSpans, attempt: types_pb2.Attempt) -> list[Link]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from opentelemetry.sdk.trace import ReadableSpan
 
 from tandem.clock import now
 from tandem.errors import FAULTS
+from tandem.orchestrator.content import Captured
 from tandem.orchestrator.ended import Ended
 from tandem.orchestrator.spans import RequestSpans
+from tandem.orchestrator.telemetry_policy import Content
 from tandem.telemetry.tracing import Tracing
 
 ITEM = "BatchGenerate"
@@ -17,8 +21,9 @@ ITEM = "BatchGenerate"
 class RequestTracing:
     """Satisfies `tandem.orchestrator.ended.Observer`."""
 
-    def __init__(self, tracing: Tracing) -> None:
+    def __init__(self, tracing: Tracing, content: Callable[[], Content]) -> None:
         self._tracing = tracing
+        self._content = content
 
     def ended(self, ended: Ended) -> None:
         """Say what is to be told of a request, and whether it is worth telling."""
@@ -29,7 +34,7 @@ class RequestTracing:
         if why:
             trace.keep_for(why)
         if trace.story is None and not (trace.handed or ended.method == ITEM):
-            trace.story = RequestSpans(self._tracing, trace, ended, now())
+            trace.story = RequestSpans(self._tracing, trace, ended, now(), self._captured(ended))
 
     def settled(self, ended: Ended) -> None:
         """Tell what is known only now, or has no call of its own to be told with."""
@@ -42,9 +47,13 @@ class RequestTracing:
             if trace.handed and trace.kept:
                 self._tracing.put(_Late(story))
         elif trace.kept:
-            story = RequestSpans(self._tracing, trace, ended, now())
+            story = RequestSpans(self._tracing, trace, ended, now(), self._captured(ended))
             story.settle(ended.answer, now())
             self._tracing.put(_Whole(story))
+
+    def _captured(self, ended: Ended) -> Captured | None:
+        content = self._content()
+        return Captured(content, ended.messages) if ended.call.tenant in content.tenants else None
 
 
 def _why(ended: Ended) -> str:

@@ -125,6 +125,8 @@ class Attribute:
     GEN_AI_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
     GEN_AI_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
     GEN_AI_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+    GEN_AI_INPUT_MESSAGES: Final = "gen_ai.input.messages"
+    GEN_AI_OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 
     # OpenTelemetry: the process.
     SERVICE_NAME: Final = "service.name"

@@ -42,13 +42,15 @@ class Tracing:
         from tandem.telemetry.spans import SpanMaker  # noqa: PLC0415 - see above
 
         number = version("tandem")
+        told = {Attribute.SERVICE_NAME: service, **settings.resource_attributes()}
+        if settings.otel_service_name:
+            told[Attribute.SERVICE_NAME] = settings.otel_service_name
         resource = Resource.create(
             {
-                Attribute.SERVICE_NAME: settings.otel_service_name or service,
                 Attribute.SERVICE_NAMESPACE: NAMESPACE,
                 Attribute.SERVICE_VERSION: number,
                 Attribute.SERVICE_INSTANCE: str(uuid.uuid4()),
-                **settings.resource_attributes(),
+                **told,
             }
         )
         self.maker = SpanMaker(resource, number)

@@ -1,0 +1,57 @@
+"""What people and models said, as OpenTelemetry's conventions want it in spans, redacted; only for who opted in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from tandem.orchestrator.telemetry_policy import Content
+from tandem.v1 import types_pb2
+
+MOST_CHARACTERS: Final = 32_768
+"""Of one text; what follows is left out."""
+_ROLES: Final = {
+    types_pb2.ROLE_SYSTEM: "system",
+    types_pb2.ROLE_USER: "user",
+    types_pb2.ROLE_ASSISTANT: "assistant",
+}
+
+
+class Captured:
+    """What was said in one request whose tenant opted in.
+
+    Args:
+        content: the policy's word on it.
+        messages: the conversation.
+    """
+
+    def __init__(self, content: Content, messages: Sequence[types_pb2.Message]) -> None:
+        self._redact = content.redaction
+        self._messages = list(messages)
+        self.size = sum(message.ByteSize() for message in self._messages)
+        """About how many bytes it holds."""
+
+    def asked(self) -> str:
+        """Return the conversation as JSON; pictures and recordings are named, not shown."""
+        return _json(
+            [{"role": _ROLES[m.role], "parts": list(map(self._part, m.parts))} for m in self._messages]
+        )
+
+    def answered(self, answer: types_pb2.Answer, finish_reason: str) -> str:
+        """Return the answer as JSON."""
+        parts = [{"type": "reasoning", "content": self._text(answer.reasoning)}] if answer.reasoning else []
+        parts.append({"type": "text", "content": self._text(answer.text)})
+        return _json([{"role": "assistant", "parts": parts, "finish_reason": finish_reason}])
+
+    def _part(self, part: types_pb2.Part) -> dict[str, str]:
+        if part.HasField("text"):
+            return {"type": "text", "content": self._text(part.text)}
+        return {"type": part.WhichOneof("content") or "unknown"}
+
+    def _text(self, text: str) -> str:
+        return self._redact(text[:MOST_CHARACTERS])
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
