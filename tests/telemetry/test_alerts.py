@@ -63,6 +63,8 @@ def breakers(**states: str) -> dict[str, str]:
     return found
 
 
+ASLEEP = {f'tandem_variant_ready{{tier="r1",variant="{each}"}}': "0x30" for each in ("fp16", "int8")}
+ASKED = {'tandem_attempts_total{tier="r1",variant="fp16",outcome="failed"}': "0+9x30"}
 HEALTH = {
     **requests(1000, 0.5, 300),
     'tandem_requests_total{tier="r1",outcome="degraded"}': "0+50x300",
@@ -129,15 +131,8 @@ CASES = [
         "10m",
         ["TandemBreakerOpen", "TandemTierAway"],
     ),
-    Case(
-        "Triton has none of a tier's models",
-        {
-            'tandem_variant_ready{tier="r1",variant="fp16"}': "0x30",
-            'tandem_variant_ready{tier="r1",variant="int8"}': "0x30",
-        },
-        "5m",
-        ["TandemTierAway"],
-    ),
+    Case("Triton has none of a tier's models", {**ASLEEP, **ASKED}, "5m", ["TandemTierAway"]),
+    Case("a tier sleeps while nobody asks it", ASLEEP, "10m"),
     Case(
         "one of two variants is sick",
         breakers(r1="open", r1_int8="closed"),
