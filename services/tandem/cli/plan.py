@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from tandem.cli.deployed import CatalogueFile, Node, Values
 
 
 class PrecisionName(StrEnum):
@@ -22,23 +23,13 @@ class PrecisionName(StrEnum):
 
 
 def plan(
-    values: Annotated[
-        list[Path] | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="Values of the chart; several are merged as Helm does.",
-            metavar="FILE",
-        ),
-    ] = None,
-    catalogue: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="A model catalogue, in place of values.")
-    ] = None,
+    values: Values = None,
+    catalogue: CatalogueFile = None,
     model: Annotated[
         list[str] | None,
         typer.Option(help="A known model or the file config.json of one.", metavar="[TIER=]NAME|FILE"),
     ] = None,
-    node: Annotated[str, typer.Option(help="Type of node, in place of what the values say.")] = "",
+    node: Node = "",
     precision: Annotated[
         list[PrecisionName] | None,
         typer.Option(help="Of the weights, where only --model is given.", show_default="bf16"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tandem.cli.deployed import CatalogueFile, Node, Values
 from tandem.cli.plan import price_of
 
 if TYPE_CHECKING:
@@ -21,18 +22,8 @@ if TYPE_CHECKING:
 
 
 def simulate(
-    values: Annotated[
-        list[Path] | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="Values of the chart; several are merged as Helm does.",
-            metavar="FILE",
-        ),
-    ] = None,
-    catalogue: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="A model catalogue, in place of values.")
-    ] = None,
+    values: Values = None,
+    catalogue: CatalogueFile = None,
     policy: Annotated[
         Path | None,
         typer.Option(
@@ -42,7 +33,7 @@ def simulate(
             show_default="the shipped one as the values change it",
         ),
     ] = None,
-    node: Annotated[str, typer.Option(help="Type of node, in place of what the values say.")] = "",
+    node: Node = "",
     replicas: Annotated[
         list[str] | None,
         typer.Option(help="Replicas of a tier, in place of what the values say.", metavar="TIER=N"),
