@@ -27,17 +27,19 @@ from tandem.ledger.writer import LedgerWriter
 from tandem.v1 import types_pb2
 from tests.fakes.entries import START, Tokens, entry, url_of
 
+MOST_ATTEMPTS = 4
+MOST_TOKENS = (2**32 - 1) // MOST_ATTEMPTS  # an answer has the sum of its attempts in 32 bits
 TOKENS = st.builds(
     Tokens,
     tier=st.sampled_from(["r1", "pro"]),
-    input_tokens=st.integers(0, 2**32 - 1),
-    output_tokens=st.integers(0, 2**32 - 1),
+    input_tokens=st.integers(0, MOST_TOKENS),
+    output_tokens=st.integers(0, MOST_TOKENS),
     cost_nano_usd=st.integers(0, 10**15),
 )
 ENTRIES = st.builds(
     entry,
     request_id=st.sampled_from(["a", "b", "c"]),
-    attempts=st.lists(TOKENS, max_size=4),
+    attempts=st.lists(TOKENS, max_size=MOST_ATTEMPTS),
     tenant=st.sampled_from(["acme", "anonymous"]),
     age=st.timedeltas(timedelta(), timedelta(days=3)),
     reason=st.sampled_from(["", "DEADLINE_EXCEEDED", "CANCELLED"]),
