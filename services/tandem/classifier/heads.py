@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final
 
 from tandem.classifier.header import ChoiceHead, DoubtHead, Header, ScoreHead
@@ -72,19 +73,19 @@ class _Choice:
     def __init__(self, head: ChoiceHead, name: str, columns: Sequence[str]) -> None:
         enum = {"task": types_pb2.Task, "domain": types_pb2.Domain}[name]
         self._values: list[int] = [enum.Value(f"{name}_{label}".upper()) for label in head.labels]
-        self._columns = [columns.index(f"{name}.{label}") for label in head.labels]
+        self._heights = itemgetter(*[columns.index(f"{name}.{label}") for label in head.labels])
         self._temperature = head.temperature
         self._threshold = head.threshold
 
     def read(self, sums: Sequence[float], signal: types_pb2.TaskSignal | types_pb2.DomainSignal) -> None:
         """Give the likeliest label and its probability; or none, and the probability that the likeliest were wrong."""
-        heights = [sums[column] for column in self._columns]
+        heights, temperature = self._heights(sums), self._temperature
         top = max(heights)
-        probability = 1 / sum([math.exp((height - top) / self._temperature) for height in heights])
+        probability = 1 / sum(map(math.exp, [(height - top) / temperature for height in heights]))
         if probability < self._threshold:
             signal.confidence = _rounded(1 - probability)
         else:
-            signal.value = self._values[heights.index(top)]  # type: ignore[assignment]  # of the enum that it is for
+            signal.value = self._values[heights.index(top)]
             signal.confidence = _rounded(probability)
 
 

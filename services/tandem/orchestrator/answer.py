@@ -270,7 +270,8 @@ class Orchestrator:
 
 
 def _finished(answer: types_pb2.Answer) -> Event:
-    event = Event(finished=orchestrator_pb2.Finished(answer=answer))
+    event = Event()
+    event.finished.answer.CopyFrom(answer)
     event.finished.answer.ClearField("text")
     event.finished.answer.ClearField("reasoning")
     return event

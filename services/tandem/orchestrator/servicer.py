@@ -12,9 +12,11 @@ from tandem.orchestrator.answer import Orchestrator
 from tandem.orchestrator.batch import Batch
 from tandem.serving.coalesce import Coalescer
 from tandem.serving.context import current_call
+from tandem.serving.envelope import Envelope
 from tandem.serving.validation import validate
 from tandem.v1 import orchestrator_pb2, orchestrator_pb2_grpc
 
+_ANSWER = orchestrator_pb2.GenerateResponse.DESCRIPTOR.fields_by_name["answer"].number
 SERVICE_NAME = orchestrator_pb2.DESCRIPTOR.services_by_name["OrchestratorService"].full_name
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -28,13 +30,11 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
         self._orchestrator = orchestrator
         self._coalescer = Coalescer(merge)
 
-    async def Generate(
+    async def Generate(  # type: ignore[override]  # an envelope is written as the message that it stands for
         self, request: orchestrator_pb2.GenerateRequest, context: Context
-    ) -> orchestrator_pb2.GenerateResponse:
+    ) -> Envelope:
         """Answer in one message."""
-        return orchestrator_pb2.GenerateResponse(
-            answer=await self._orchestrator.generate(request, current_call())
-        )
+        return Envelope(_ANSWER, await self._orchestrator.generate(request, current_call()))
 
     async def StreamGenerate(
         self, request: orchestrator_pb2.StreamGenerateRequest, context: Context

@@ -26,6 +26,7 @@ from tandem.errors import (
 )
 from tandem.serving.authentication import Authenticator
 from tandem.serving.context import REQUEST_ID, Begin, DeadlineRule, anonymous_call, enter, read_call
+from tandem.serving.envelope import Envelope
 from tandem.serving.status import abort
 from tandem.serving.validation import validate
 from tandem.telemetry.logs import logger
@@ -88,7 +89,7 @@ class Edge(grpc.aio.ServerInterceptor):
         return self._wrapped[method]
 
     def _wrap(self, handler: Any, method: str) -> Handler:
-        codec = (_lenient(handler.request_deserializer), handler.response_serializer)
+        codec = (_lenient(handler.request_deserializer), _serialized)
         if handler.request_streaming:
             serve = handler.stream_stream
             checked = self._stream(lambda items, context: serve(_readable(items), context), method)
@@ -193,6 +194,10 @@ def _lenient(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
             return _UNREADABLE
 
     return read
+
+
+def _serialized(response: Message | Envelope) -> bytes:
+    return response.SerializeToString()
 
 
 async def _readable(items: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
