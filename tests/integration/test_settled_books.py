@@ -66,14 +66,24 @@ async def read(
     tokens: int = 10**9,
     seconds: float = 20,
 ) -> int:
-    """Read an answer up to some tokens, and leave; return how many came."""
+    """Read an answer up to some tokens, and leave; return how many came.
+
+    Raises:
+        DeadlineExceeded: the time is over, which who calls a core in this process sees to.
+    """
     came = 0
     asked = call(seconds, request_id=name)
-    async with contextlib.aclosing(inference.stream_infer(request(prompt, attempt), asked)) as pieces:
-        async for piece in pieces:
-            came += piece.output_tokens
-            if came >= tokens:
-                break
+    try:
+        async with (
+            asyncio.timeout_at(asked.deadline),
+            contextlib.aclosing(inference.stream_infer(request(prompt, attempt), asked)) as pieces,
+        ):
+            async for piece in pieces:
+                came += piece.output_tokens
+                if came >= tokens:
+                    break
+    except TimeoutError as error:
+        raise DeadlineExceeded("the time of the attempt is over") from error
     return came
 
 
