@@ -42,6 +42,10 @@ triton-env: $(INSTALLED) ## Fetch Triton and the weights into the cache folder; 
 observability-env: $(INSTALLED) ## Fetch Prometheus and promtool into the cache folder; tests that need them are skipped without.
 	$(BIN)/python tools/fetch_prometheus.py
 
+.PHONY: trace-ui
+trace-ui: triton-env ## Show the traces of a demo load in a real trace UI until Ctrl-C (fetches the UI first, 850 MB).
+	$(BIN)/python tools/trace_ui.py
+
 .PHONY: demo
 demo: $(INSTALLED) ## Start the whole system, ask it three questions, stop it.
 	$(BIN)/tandem demo
@@ -77,6 +81,12 @@ test-integration: triton-env ## Run the services together, against the simulator
 .PHONY: test-telemetry
 test-telemetry: triton-env ## Run the tests of traces, against the simulator on a real Triton and a real OTLP receiver.
 	$(BIN)/pytest tests/telemetry
+
+# Needs Chromium and its driver (Debian: apt-get install chromium chromium-driver), and says so without.
+.PHONY: test-trace-ui
+test-trace-ui: triton-env ## Find a degraded request in the trace UI with a real browser (fetches the UI first, 850 MB).
+	$(BIN)/python tools/trace_ui.py --fetch
+	$(BIN)/pytest tests/trace_ui
 
 .PHONY: test-e2e
 test-e2e: triton-env ## Run the whole system with the real model on a real Triton.
@@ -157,6 +167,11 @@ dashboards: $(INSTALLED) ## Write the dashboards of deploy/observability anew fr
 	$(BIN)/python tools/dashboards.py
 	$(BIN)/python tools/chart_files.py
 
+.PHONY: screenshots
+screenshots: triton-env ## Take the screenshots of the docs anew: what test-trace-ui sees goes to docs/images.
+	$(BIN)/python tools/trace_ui.py --fetch
+	TANDEM_SCREENSHOTS=docs/images $(BIN)/pytest tests/trace_ui
+
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve both lock files anew, keeping versions where they still fit (LOCK_OPTIONS=--upgrade).
 	$(UV_COMPILE) --extra embedded --extra encoder --extra plots --extra postgresql --extra training --group dev \
@@ -164,6 +179,7 @@ lock: $(INSTALLED) ## Resolve both lock files anew, keeping versions where they 
 	$(UV_COMPILE) --extra postgresql --constraint requirements.lock --output-file deploy/image/requirements.lock pyproject.toml
 	$(UV_COMPILE) --constraint requirements.lock --output-file deploy/image/build.lock deploy/image/build.in
 	$(UV_COMPILE) --no-deps --output-file deploy/triton/requirements.lock deploy/triton/requirements.in
+	$(UV_COMPILE) --output-file deploy/trace_ui/requirements.lock deploy/trace_ui/requirements.in
 
 .PHONY: clean
 clean: ## Remove .venv and every tool's cache in this checkout; the cache folder with the weights stays.

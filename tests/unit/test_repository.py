@@ -18,7 +18,11 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = [ROOT / "requirements.lock", ROOT / "deploy/triton/requirements.lock"]
+LOCKS = [
+    ROOT / "requirements.lock",
+    ROOT / "deploy/triton/requirements.lock",
+    ROOT / "deploy/trace_ui/requirements.lock",
+]
 GENERATED = [ROOT / "services/tandem/v1", ROOT / "services/buf"]
 SERVICES = ["orchestrator", "classifier", "inference", "fusion"]
 MAX_LINES = 400
