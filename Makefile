@@ -84,9 +84,10 @@ test-telemetry: triton-env ## Run the tests of traces, against the simulator on 
 
 # Needs Chromium and its driver (Debian: apt-get install chromium chromium-driver), and says so without.
 .PHONY: test-trace-ui
-test-trace-ui: triton-env ## Find a degraded request in the trace UI with a real browser (fetches the UI first, 850 MB).
+test-trace-ui: triton-env ## Look at trace UI and dashboards with a real browser (fetches the UI first, 850 MB).
 	$(BIN)/python tools/trace_ui.py --fetch
-	$(BIN)/pytest tests/trace_ui
+	-$(BIN)/python tools/fetch_prometheus.py
+	$(BIN)/pytest tests/browser
 
 .PHONY: test-e2e
 test-e2e: triton-env ## Run the whole system with the real model on a real Triton.
@@ -168,9 +169,9 @@ dashboards: $(INSTALLED) ## Write the dashboards of deploy/observability anew fr
 	$(BIN)/python tools/chart_files.py
 
 .PHONY: screenshots
-screenshots: triton-env ## Take the screenshots of the docs anew: what test-trace-ui sees goes to docs/images.
+screenshots: triton-env observability-env ## Take the screenshots of the docs anew: what test-trace-ui sees goes to docs/images.
 	$(BIN)/python tools/trace_ui.py --fetch
-	TANDEM_SCREENSHOTS=docs/images $(BIN)/pytest tests/trace_ui
+	TANDEM_SCREENSHOTS=docs/images $(BIN)/pytest tests/browser
 
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve both lock files anew, keeping versions where they still fit (LOCK_OPTIONS=--upgrade).

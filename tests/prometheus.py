@@ -19,7 +19,8 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from fetch_prometheus import HELP, program
+from fetch_prometheus import HELP, program, web_assets
+from tandem.cache_folder import cache_folder
 
 OBSERVABILITY: Final = Path(__file__).parents[1] / "deploy" / "observability"
 RULE_FILES: Final = sorted((OBSERVABILITY / "rules").glob("*.yaml"))
@@ -100,6 +101,9 @@ async def prometheus(
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
+    assets = web_assets()
+    if assets and found.is_relative_to(cache_folder()):
+        options.append(f"--web.local-assets={assets}")  # an option of Debian's only
     with (folder / "prometheus.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(found, *options, stdout=log, stderr=log)
     try:

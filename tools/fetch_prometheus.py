@@ -1,7 +1,7 @@
 """Gets Prometheus and promtool for the tests of alerts and dashboards, without root and without changing the system.
 
-Those on PATH are taken if they are there. Else Debian's package is fetched with apt-get and unpacked into the cache
-folder (TANDEM_CACHE_DIR, else `tandem` in the user's cache folder).
+Those on PATH are taken if they are there. Else Debian's packages, with what Prometheus's own UI is made of, are fetched
+with apt-get and unpacked into the cache folder (TANDEM_CACHE_DIR, else `tandem` in the user's cache folder).
 
 Exit status: 0 they are there, 1 they cannot be had: the tests that need them are skipped.
 """
@@ -21,6 +21,20 @@ from tandem.cache_folder import cache_folder
 
 PROGRAMS: Final = ("prometheus", "promtool")
 PACKAGE: Final = "prometheus"
+UI_PACKAGES: Final = (
+    "fonts-glyphicons-halflings",
+    "libjs-bootstrap4",
+    "libjs-d3",
+    "libjs-eonasdan-bootstrap-datetimepicker",
+    "libjs-jquery",
+    "libjs-jquery-hotkeys",
+    "libjs-moment",
+    "libjs-moment-timezone",
+    "libjs-mustache",
+    "libjs-popper.js",
+    "libjs-rickshaw",
+)
+"""What Debian's Prometheus links to in its UI."""
 HELP: Final = (
     "Install Prometheus (Debian, Ubuntu: apt-get install prometheus) or put prometheus and promtool on PATH; "
     "without them the tests of alerts and dashboards are skipped."
@@ -40,8 +54,19 @@ def program(name: str) -> Path | None:
     return cached if cached.is_file() else None
 
 
+def web_assets() -> Path | None:
+    """Return where the UI of the Prometheus in the cache folder lies; None: it is not there, or not whole."""
+    web = cache_folder() / PACKAGE / "usr" / "share" / "prometheus" / "web"
+    return web if (web / "static" / "rickshaw").is_dir() else None
+
+
+def _complete() -> bool:
+    installed = all(shutil.which(name) for name in PROGRAMS)
+    return installed or (all(map(program, PROGRAMS)) and web_assets() is not None)
+
+
 def fetch() -> None:
-    """Fetch the package into the cache folder.
+    """Fetch the packages into the cache folder.
 
     Raises:
         NotFetched: apt-get is not there, or cannot give it.
@@ -52,8 +77,9 @@ def fetch() -> None:
     cache_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_folder()) as name:
         folder = Path(name)
-        _run("apt-get", "download", PACKAGE, folder=folder)
-        _run("dpkg-deb", "-x", str(next(folder.glob("*.deb"))), "unpacked", folder=folder)
+        _run("apt-get", "download", PACKAGE, *UI_PACKAGES, folder=folder)
+        for package in folder.glob("*.deb"):
+            _run("dpkg-deb", "-x", str(package), "unpacked", folder=folder)
         shutil.rmtree(cache_folder() / PACKAGE, ignore_errors=True)
         (folder / "unpacked").rename(cache_folder() / PACKAGE)
 
@@ -71,8 +97,8 @@ def main() -> int:
     argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
-    if not all(map(program, PROGRAMS)):
-        print("Fetching Debian's package of Prometheus …", file=sys.stderr)
+    if not _complete():
+        print("Fetching Debian's packages of Prometheus …", file=sys.stderr)
         try:
             fetch()
         except NotFetched as error:

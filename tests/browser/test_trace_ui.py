@@ -18,12 +18,11 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.trace_ui.conftest import Shown
+from tests.browser.conftest import LARGEST_PICTURE, Shown
 
 pytestmark = pytest.mark.timeout(300)  # the first of them starts everything
 
 SECONDS: Final = 30.0
-LARGEST_PICTURE: Final = 300_000
 DEGRADED: Final = "attributes['tandem']['keep'] == 'degraded'"
 SEAM: Final = "Pro out of memory, R1 takes over at a seam"
 STREAMED: Final = "tandem.v1.OrchestratorService/StreamGenerate"
@@ -35,6 +34,7 @@ def until(browser: webdriver.Chrome, true: Callable[[], bool]) -> None:
 
 def open_spans(browser: webdriver.Chrome, shown: Shown) -> None:
     """Open the list of requests."""
+    browser.set_window_size(1440, 1100)
     browser.get(f"{shown.url}/projects")
     until(browser, lambda: bool(browser.find_elements(By.PARTIAL_LINK_TEXT, "default")))
     browser.find_element(By.PARTIAL_LINK_TEXT, "default").click()

@@ -24,6 +24,8 @@ from trace_demo.environment import environment, python
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROGRAM: Final = ROOT / "tools" / "trace_ui.py"
 STOP_SECONDS: Final = 60.0
+LARGEST_PICTURE: Final = 300_000
+"""Bytes that a picture of the docs may have."""
 FLAGS: Final = (
     "--headless",
     "--no-sandbox",  # it may run as root in a container, and opens nothing but what we started
@@ -33,7 +35,6 @@ FLAGS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--window-size=1440,1100",
 )
 
 
