@@ -7,7 +7,8 @@ out of memory or hangs when a prompt says so. Then everything runs on until Ctrl
 
 To find the degraded ones, type into the UI's filter: attributes['tandem']['keep'] == 'degraded'
 
-Exit status: 0 it was stopped, 1 something could not be fetched or started, 2 a wrong call.
+Exit status: 0 it was stopped, 1 something could not be fetched or started, or it was stopped before that, 2 a wrong
+call.
 """
 
 from __future__ import annotations
