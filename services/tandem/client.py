@@ -100,6 +100,8 @@ class Client:
         tenant: on whose behalf; None: the tenant of the API key, without one the anonymous tenant.
         api_key: what a deployment with API keys asks for; None: none is sent.
         tls: how to speak TLS; None: in plaintext. Its files are read again when they change.
+        replicas: the target names the orchestrators themselves, as a headless Service does, and no proxy before them:
+            each is asked for its health, so that one that drains gets no more requests.
 
     Raises:
         InvalidRequest: the API key has characters that no key has.
@@ -112,9 +114,11 @@ class Client:
         tenant: str | None = None,
         api_key: str | None = None,
         tls: Tls | None = None,
+        *,
+        replicas: bool = False,
     ) -> None:
         self._authorization = None if api_key is None else _bearer(api_key)
-        self._channel = open_channel(target, tls, Callee.FRONT)
+        self._channel = open_channel(target, tls, Callee.SERVICE if replicas else Callee.FRONT)
         self._stub = orchestrator_pb2_grpc.OrchestratorServiceStub(self._channel)
         self._tenant = tenant
 

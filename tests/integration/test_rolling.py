@@ -83,7 +83,7 @@ class Load:
 async def load(running: Fleet) -> AsyncIterator[Load]:
     """Ask without a pause while the context is open; requests under way are waited for at its end."""
     asked = Load()
-    async with Client(running.target("orchestrator")) as client, asyncio.TaskGroup() as group:
+    async with Client(running.target("orchestrator"), replicas=True) as client, asyncio.TaskGroup() as group:
         for worker in range(WORKERS):
             group.create_task(asked.ask_on(client, worker))
         await asyncio.sleep(1.0)

@@ -114,7 +114,12 @@ async def test_a_terminal_shows_it_until_ctrl_c(measured: Tandem) -> None:
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
     known = ["--metrics", metrics_of(measured), "--metrics", "127.0.0.1:1", "--interval", "0.3"]
     process = await asyncio.create_subprocess_exec(
-        TANDEM, "top", *known, stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"}
+        # Where the tests run in the background, SIGINT is ignored, which a child inherits.
+        *("env", "--default-signal=INT", TANDEM, "top", *known),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env={**os.environ, "TERM": "xterm"},
     )
     with closing(os.fdopen(master, "rb", buffering=0)) as screen:
         shown = await until(screen, lambda text: "rates since the time before" in text)

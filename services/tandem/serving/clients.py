@@ -40,7 +40,7 @@ class Callee(Enum):
     FRONT = "front"
     """An orchestrator, perhaps behind a proxy: a call that was never sent is sent again on another connection."""
     SERVICE = "service"
-    """A service of Tandem behind the orchestrator."""
+    """Replicas of a service of Tandem, or of orchestrators with no proxy before them."""
     PURE = "pure"
     """A service of Tandem whose calls change nothing and cost nothing: a failed one is tried again elsewhere."""
     FOREIGN = "foreign"
