@@ -115,7 +115,7 @@ async def test_a_terminal_shows_it_until_ctrl_c(measured: Tandem) -> None:
     known = ["--metrics", metrics_of(measured), "--metrics", "127.0.0.1:1", "--interval", "0.3"]
     process = await asyncio.create_subprocess_exec(
         # Where the tests run in the background, SIGINT is ignored, which a child inherits.
-        *("env", "--default-signal=INT", TANDEM, "top", *known),
+        *("env", "--default-signal=INT", str(TANDEM), "top", *known),
         stdin=slave,
         stdout=slave,
         stderr=slave,
