@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from routing_bench import held_share
+from routing_bench.corpus import RowMissing
 from share import FIXED, LIVE, ORACLE, Bench, arguments
 from share_money import money_table
 from share_replay import Routed, by_oracle
@@ -106,3 +110,17 @@ def test_money_is_measured_by_what_the_answers_cost() -> None:
     assert row.measured_usd_per_1k == pytest.approx(0.3, rel=0.05)
     assert 0.0 < row.window_p95 <= row.window_max < 30.0
     assert row.scenario in money_table([row])
+
+
+def test_the_routing_bench_has_the_worst_scenario_as_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_share, "kinds", lambda _: pool())
+    monkeypatch.setattr(held_share, "QUICK_REQUESTS", REQUESTS)
+    (row,) = held_share.held_share(Path("nowhere"), quick=True)
+    assert (row.bar, row.met, row.more["scenarios"]) == (1.0, row.value <= 1.0, len(scenarios(REQUESTS)))
+    # Of 3,000 requests a tenth of a point is three.
+    assert 0.0 < row.low <= row.value < 3.0
+
+
+def test_without_the_tables_that_traffic_is_drawn_from_there_is_no_row(tmp_path: Path) -> None:
+    with pytest.raises(RowMissing):
+        held_share.held_share(tmp_path, quick=True)

@@ -25,6 +25,7 @@ from routing_bench import gains, gate, plots, signals, speed, turns
 from routing_bench.asker_rows import asker_rows
 from routing_bench.contenders import Measured
 from routing_bench.corpus import Corpus, RowMissing, read
+from routing_bench.held_share import held_share
 from routing_bench.label_rows import Answer, draw_confusion, label_rows, learned_elsewhere, left_out
 from routing_bench.nested import Nested
 from routing_bench.report import nested_table, table
@@ -134,6 +135,8 @@ class Bench:
         yield from self._try("task and domain", lambda: label_rows(self.labelled))
         yield from self._try("language and asker", lambda: asked_by(*self._folders))
         yield from translated(self._artifact)
+        data, quick = self._folders[1] or self._folders[0], self._corpus.quick
+        yield from self._try("share controller", lambda: held_share(data, quick=quick))
         yield from shipped(self._corpus, self._artifact)
         yield from speed.product(self._artifact)
 
