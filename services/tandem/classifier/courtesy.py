@@ -69,7 +69,7 @@ def _from_end(text: str) -> str:
     start = max(0, len(text) - END)
     end = text[start:]
     lowered = end.lower()
-    if not any(word in lowered for word in _THANKS):
+    if not any(map(lowered.__contains__, _THANKS)):
         return text
     thanks = _AFTER.search(end)
     left = text[: start + thanks.start()].rstrip() if thanks else text
