@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tandem.conversation_json import to_json
+from tandem.enum_words import Enum, enum_words
 from tandem.ledger.entry import Entry, made_elsewhere
 from tandem.ledger.tables import timestamp
 from tandem.v1 import types_pb2
@@ -20,25 +21,23 @@ MOST_PROMPT_CHARACTERS: Final = 32_768
 """Of a conversation that is kept; a longer one is not: a part of it would be another question."""
 
 
-def _words(enum: str, prefix: str) -> Mapping[int, str]:
-    """Return the lower-case word of every value but UNSPECIFIED."""
-    values = types_pb2.DESCRIPTOR.enum_types_by_name[enum].values
-    return {value.number: value.name.removeprefix(prefix).lower() for value in values if value.number}
+def _words(enum: Enum, prefix: str) -> Mapping[int, str]:
+    return enum_words(enum, prefix, None)
 
 
-_STRATEGY: Final = _words("Strategy", "STRATEGY_")
-_CACHE: Final = _words("CacheOutcome", "CACHE_OUTCOME_")
-_TASK: Final = _words("Task", "TASK_")
-_DOMAIN: Final = _words("Domain", "DOMAIN_")
-_PURPOSE: Final = _words("AttemptPurpose", "ATTEMPT_PURPOSE_")
-_OUTCOME: Final = _words("AttemptOutcome", "ATTEMPT_OUTCOME_")
-_FINISH: Final = _words("FinishReason", "FINISH_REASON_")
-_CHOSEN_BY: Final = _words("ChosenBy", "CHOSEN_BY_")
-_REVIEW: Final = _words("ReviewStatus", "REVIEW_STATUS_")
+_STRATEGY: Final = _words(types_pb2.Strategy, "STRATEGY_")
+_CACHE: Final = _words(types_pb2.CacheOutcome, "CACHE_OUTCOME_")
+_TASK: Final = _words(types_pb2.Task, "TASK_")
+_DOMAIN: Final = _words(types_pb2.Domain, "DOMAIN_")
+_PURPOSE: Final = _words(types_pb2.AttemptPurpose, "ATTEMPT_PURPOSE_")
+_OUTCOME: Final = _words(types_pb2.AttemptOutcome, "ATTEMPT_OUTCOME_")
+_FINISH: Final = _words(types_pb2.FinishReason, "FINISH_REASON_")
+_CHOSEN_BY: Final = _words(types_pb2.ChosenBy, "CHOSEN_BY_")
+_REVIEW: Final = _words(types_pb2.ReviewStatus, "REVIEW_STATUS_")
 _NOTHING: Final = types_pb2.Answer()
 _NOT_JUDGED: Final = (None, None, None, None)
 _NOT_PLANNED: Final = (None, None, None, None, None)
-_DEGRADATION: Final = _words("DegradationReason", "DEGRADATION_REASON_")
+_DEGRADATION: Final = _words(types_pb2.DegradationReason, "DEGRADATION_REASON_")
 
 
 @dataclass(frozen=True, slots=True)

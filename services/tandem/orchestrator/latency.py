@@ -46,8 +46,6 @@ class LatencyModel:
         """
         last = bisect_left(PROMPT_TOKENS, prompt_tokens)
         slowest = self._ttft[0].quantile(share)
-        if not last:
-            return slowest + self.waking_ms
         for quantiles in self._ttft[1 : last + 1]:
             slowest = max(slowest, quantiles.quantile(share))
         return slowest + self.waking_ms

@@ -8,6 +8,7 @@ from typing import Any, Final
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanKind
 
+from tandem.enum_words import Enum, enum_words
 from tandem.errors import FAULTS
 from tandem.orchestrator.content import Captured
 from tandem.orchestrator.course import Phase, Slot, attempt_slot, chat_slot
@@ -27,9 +28,8 @@ COMPARED: Final = frozenset(
 """Purposes of attempts whose answers are compared with others: each is linked to the span where that was done."""
 
 
-def _words(enum: Any, prefix: str) -> dict[int, str]:
-    """Return the values of an enum of the contract in small letters, without their prefix."""
-    return {value: name.removeprefix(prefix).lower() for name, value in enum.items()}
+def _words(enum: Enum, prefix: str) -> dict[int, str]:
+    return enum_words(enum, prefix, "unspecified")
 
 
 _STRATEGY: Final = _words(types_pb2.Strategy, "STRATEGY_")

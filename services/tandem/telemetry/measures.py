@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from types import MappingProxyType
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -24,6 +24,7 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
+from tandem.enum_words import Enum, enum_words
 from tandem.telemetry.metric_names import Metric
 
 OTHER: Final = "other"
@@ -39,18 +40,9 @@ Labelling: TypeAlias = Callable[[Sequence[str]], tuple[str, ...]]
 """Gives the values of a metric's labels for those of a key."""
 
 
-class Enum(Protocol):
-    """An enum of the contract."""
-
-    def items(self) -> Iterable[tuple[str, int]]:
-        """Its values by name."""
-
-
 def words(enum: Enum, prefix: str) -> Words:
     """Return the word for every value of an enum of the contract, as labels have them."""
-    return {
-        number: NONE if number == 0 else name.removeprefix(prefix).lower() for name, number in enum.items()
-    }
+    return enum_words(enum, prefix, NONE)
 
 
 class Bounded:
