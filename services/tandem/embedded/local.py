@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from tandem.cache_folder import cache_folder
@@ -17,7 +17,6 @@ from tandem.embedded.server_process import TritonSpec
 from tandem.embedded.source import DEFAULT_SOURCE
 from tandem.embedded.system import System
 from tandem.embedded.threads import available_cores, thread_budget
-from tandem.embedded.together import together
 from tandem.embedded.triton import TritonProcess, TritonStatus
 from tandem.embedded.weights import prepare_weights
 
@@ -92,4 +91,10 @@ async def local_system(
             triton = await stack.enter_async_context(local_triton(system, models, progress, on_status))
             tiers = load_catalogue(system.catalogue).tiers
             system = replace(system, triton=dict.fromkeys(tiers, triton.grpc_address))
-        yield await stack.enter_async_context(separate(system) if apart else together(system))
+        yield await stack.enter_async_context(separate(system) if apart else _together(system))
+
+
+def _together(system: System) -> AbstractAsyncContextManager[str]:
+    from tandem.embedded.together import together  # all services: only where they run in this process
+
+    return together(system)

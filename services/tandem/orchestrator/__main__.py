@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from tandem.orchestrator.answer import Keeping, Orchestrator
 from tandem.orchestrator.attempt_log import AttemptLog
 from tandem.orchestrator.bookkeeping import Bookkeeper
 from tandem.orchestrator.budgets import Budgets
+from tandem.orchestrator.cache import SharedLevel
 from tandem.orchestrator.documents import Documents, followed_documents
 from tandem.orchestrator.health import tier_check
 from tandem.orchestrator.live_metrics import LiveMetrics
@@ -27,7 +28,6 @@ from tandem.orchestrator.policy import Policy
 from tandem.orchestrator.request_metrics import RequestMetrics
 from tandem.orchestrator.servicer import SERVICE_NAME, OrchestratorServicer
 from tandem.orchestrator.settings import Settings
-from tandem.orchestrator.shared_cache import SharedCache
 from tandem.orchestrator.telemetry_policy import Content
 from tandem.orchestrator.work import Services
 from tandem.serving.authentication import authentication
@@ -80,7 +80,7 @@ async def serving(
         ledger = await stack.enter_async_context(opened_ledger(stores.ledger))
         authenticator = await stack.enter_async_context(authentication(stores.keys, stores.environment_keys))
         spent = await asyncio.to_thread(spent_today, stores.ledger) if stores.ledger else {}
-        shared = await stack.enter_async_context(SharedCache(stores.cache_url)) if stores.cache_url else None
+        shared = await stack.enter_async_context(_shared(stores.cache_url))
         catalogue, policy = documents.current.catalogue, documents.current.policy
         budgets = Budgets(policy.budgets, spent, proven=authenticator is not None)
         bookkeeper = Bookkeeper(services.tiers, ledger, budgets, keep_prompts=stores.keep_prompts)
@@ -110,6 +110,14 @@ async def serving(
             yield server, tier_check(services.tiers, SERVICE_NAME, orchestrator.note_capabilities)
         finally:
             await bookkeeper.drain()
+
+
+def _shared(url: str) -> AbstractAsyncContextManager[SharedLevel | None]:
+    if not url:
+        return nullcontext()
+    from tandem.orchestrator.shared_cache import SharedCache  # noqa: PLC0415 - Redis, for those who share
+
+    return SharedCache(url)
 
 
 def _content(orchestrator: Orchestrator) -> Content:

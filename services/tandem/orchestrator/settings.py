@@ -8,7 +8,6 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from tandem.deployment import deploy_folder
-from tandem.orchestrator.shared_cache import open_pool
 from tandem.serving.keys import Keys, parse_keys
 from tandem.serving.settings import ServiceSettings
 from tandem.serving.tls import Tls
@@ -79,6 +78,8 @@ class Settings(ServiceSettings):
     @classmethod
     def _usable(cls, url: SecretStr) -> SecretStr:
         if url.get_secret_value():
+            from tandem.orchestrator.shared_cache import open_pool  # noqa: PLC0415 - Redis, for those who share
+
             open_pool(url.get_secret_value())
         return url
 

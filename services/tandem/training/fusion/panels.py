@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from tandem.fusion.artifact import Gate, Learned
 from tandem.fusion.normalise import Kind, Normal
@@ -40,6 +41,11 @@ def learn_panel(name: str, recording: Recording) -> Learned:
     often, else the best voice answers. In fields that the panel does not know the same holds, measured on fields held
     out.
     """
+    with threadpool_limits(1):  # sums are small, and depend on how many threads share them
+        return _learn_panel(name, recording)
+
+
+def _learn_panel(name: str, recording: Recording) -> Learned:
     forms = recording.forms()
     panel = panel_of(recording, forms)
     found = design(recording, forms, panel)
