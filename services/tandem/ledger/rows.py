@@ -59,12 +59,14 @@ def rows_of(entry: Entry) -> Rows:
     """Return the rows of an entry. Its key is new, and sorts by time."""
     answer = entry.answer
     key = f"{int(entry.started_at.timestamp() * 1000):012x}{secrets.token_hex(10)}"
-    booked = [] if made_elsewhere(answer) else answer.attempts
+    elsewhere = made_elsewhere(answer)
+    # A copy, because the end of a list costs nothing: a repeated field tells its end by raising an error inside.
+    booked = [] if elsewhere else answer.attempts[:]
     return Rows(
         _request(entry, key, booked),
         [_attempt(attempt, key, position) for position, attempt in enumerate(booked)],
-        [_degradation(each, key, position) for position, each in enumerate(answer.degradations)],
-        [] if made_elsewhere(answer) else _prompts(entry, key),
+        [_degradation(each, key, position) for position, each in enumerate(answer.degradations[:])],
+        [] if elsewhere else _prompts(entry, key),
     )
 
 
