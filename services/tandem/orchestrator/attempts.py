@@ -223,13 +223,13 @@ class Attempts:
     def _infer(
         self, planned: types_pb2.PlannedAttempt, attempt: types_pb2.Attempt, prefix: str
     ) -> inference_pb2.InferRequest:
-        return inference_pb2.InferRequest(
-            variant=planned.target.variant,
-            messages=self._question.request.messages,
-            sampling=planned.sampling,
-            continuation_prefix=prefix,
-            attempt=attempt.index,
+        request = inference_pb2.InferRequest(
+            variant=planned.target.variant, continuation_prefix=prefix, attempt=attempt.index
         )
+        request.sampling.CopyFrom(planned.sampling)
+        for message in self._question.request.messages[:]:
+            request.messages.add().CopyFrom(message)
+        return request
 
     def _claim(self, planned: types_pb2.PlannedAttempt) -> Claim:
         """Return what the attempt needs of a place: time for itself, and for whoever answers if none becomes free."""
