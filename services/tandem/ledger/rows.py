@@ -6,8 +6,7 @@ import json
 import math
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tandem.conversation_json import to_json
 from tandem.enum_words import Enum, enum_words
@@ -40,8 +39,7 @@ _NOT_PLANNED: Final = (None, None, None, None, None)
 _DEGRADATION: Final = _words(types_pb2.DegradationReason, "DEGRADATION_REASON_")
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """The rows of one entry, each in the order of its table's columns."""
 
     request: Row

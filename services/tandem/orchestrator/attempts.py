@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from tandem.call import Call
 from tandem.catalogue import Catalogue
@@ -70,8 +70,7 @@ class Backends:
     """Most attempts of one request in a row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """One request, as its attempts see it."""
 
     request: orchestrator_pb2.GenerateRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from tandem.catalogue import Catalogue
 from tandem.errors import ModalityUnsupported, StrategyUnsupported, TierNotEntitled
@@ -33,8 +33,7 @@ class Known:
     """The target that a rule of the policy names, `tier` or `tier/variant`. Empty: the score decides."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """What one request brings."""
 
     request: orchestrator_pb2.GenerateRequest
