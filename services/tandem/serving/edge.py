@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import grpc
 import grpc.aio
@@ -29,7 +29,7 @@ from tandem.serving.context import REQUEST_ID, Begin, DeadlineRule, anonymous_ca
 from tandem.serving.envelope import Envelope
 from tandem.serving.status import abort
 from tandem.serving.validation import validate
-from tandem.telemetry.logs import logger
+from tandem.telemetry.logs import is_written, logger
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -215,6 +215,10 @@ def _unreadable() -> InvalidRequest:
 
 def _access(method: str, call: Call, error: TandemError | None) -> None:
     """Write the request's line in the access log."""
+    # That a client leaves is its own business, not a warning for whoever runs the service.
+    level: Literal["info", "warning"] = "info" if error is None or isinstance(error, Cancelled) else "warning"
+    if not is_written(level):
+        return
     code = error.code.name if error else "OK"
     fields: dict[str, Any] = {
         "method": method,
@@ -223,9 +227,7 @@ def _access(method: str, call: Call, error: TandemError | None) -> None:
         "code": code,
         "duration_ms": call.elapsed_ms(),
     }
-    if error is None:
-        _log.info("request", **fields)
-        return
-    # That a client leaves is its own business, not a warning for whoever runs the service.
-    write = _log.info if isinstance(error, Cancelled) else _log.warning
-    write("request", **fields, reason=error.reason, message=error.message)
+    if error is not None:
+        fields.update(reason=error.reason, message=error.message)
+    write = _log.info if level == "info" else _log.warning
+    write("request", **fields)
