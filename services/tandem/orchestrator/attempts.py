@@ -145,9 +145,9 @@ class Attempts:
     async def once(self, planned: types_pb2.PlannedAttempt) -> Result:
         """Return the answer of the planned attempt alone."""
         result = Result()
-        async with aclosing(self._attempt(planned, result)) as events:
-            async for _ in events:
-                pass
+        # Only its end leaves this loop, or an error of its own: there is nothing to close.
+        async for _ in self._attempt(planned, result):
+            pass
         return result
 
     def tokens_in_time(self, target: types_pb2.Target) -> int:
