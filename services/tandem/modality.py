@@ -15,9 +15,13 @@ _BY_FIELD = {
 
 def modalities(messages: Sequence[types_pb2.Message]) -> list[types_pb2.Modality.ValueType]:
     """Return the modalities present, each once, in the order of the enum."""
+    found = set()
     # A copy, because the end of a list costs nothing: a repeated field tells its end by raising an error inside.
-    parts = [part for message in messages[:] for part in message.parts[:]]
-    found = {_BY_FIELD[kind] for part in parts if (kind := part.WhichOneof("content"))}
+    for message in messages[:]:
+        for part in message.parts[:]:
+            kind = part.WhichOneof("content")
+            if kind:
+                found.add(_BY_FIELD[kind])
     return sorted(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -65,7 +65,7 @@ def attempt(tokens: Tokens, position: int = 0) -> types_pb2.Attempt:
 
 def named(count: int) -> list[Entry]:
     """Return entries `request-0`, `request-1`, … a second apart."""
-    return [replace(entry(f"request-{n}"), started_at=START + timedelta(seconds=n)) for n in range(count)]
+    return [entry(f"request-{n}")._replace(started_at=START + timedelta(seconds=n)) for n in range(count)]
 
 
 def url_of(folder: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def taken_over() -> Entry:
         to_target=R1_INT8,
         max_tokens=256,
     )
-    return replace(made, trace_id=TRACE)
+    return made._replace(trace_id=TRACE)
 
 
 @pytest.fixture

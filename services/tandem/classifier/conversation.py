@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from tandem.classifier.courtesy import without_courtesy
 from tandem.classifier.leaning import leans_back, says_nothing
@@ -24,8 +23,7 @@ _SENTENCE_END: Final = re.compile(r"[.!。！\n]")
 _OFFER: Final = re.compile(r"[?？]\W*$")
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(NamedTuple):
     """What is asked, and what the system prompt says; both cut to a bounded length."""
 
     question: str

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tandem.call import Call
 from tandem.catalogue import Variant
 from tandem.v1 import types_pb2
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(NamedTuple):
     """A prompt as the engine reads it: after the chat template."""
 
     model: str
@@ -24,8 +22,7 @@ class Prompt:
     """Number of the attempt in its request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A part of what the engine makes.
 
     `text` and `output_tokens` are what came since the piece before; the others are the latest known values.

@@ -7,7 +7,7 @@ stream. Only a tag at the very start of the output counts: one that the answer t
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tandem.catalogue import ReasoningTags
 
@@ -19,8 +19,7 @@ class _State(enum.Enum):
     TEXT = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(NamedTuple):
     """The two parts of a piece."""
 
     reasoning: str = ""

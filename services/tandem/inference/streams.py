@@ -7,10 +7,10 @@ as a whole, so with one request in each, cancelling a request ends just its own 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
-from collections.abc import Iterator
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Self, TypeAlias
 
 import grpc.aio
 from tritonclient.grpc import service_pb2, service_pb2_grpc
@@ -26,12 +26,36 @@ Stream: TypeAlias = "grpc.aio.StreamStreamCall[Any, Any]"
 
 
 class Exchange:
-    """One request and its responses on one stream."""
+    """One request and its responses on one stream, which is lent while the context is open.
 
-    def __init__(self, stream: Stream) -> None:
+    Unless it is finished at the end, the stream and its request are cancelled.
+
+    Raises:
+        BackendUnavailable: Triton cannot be reached or went away.
+    """
+
+    def __init__(self, stream: Stream, give_back: Callable[[Stream], None]) -> None:
         self.stream = stream
+        self._give_back = give_back
         self.finished = False
         """Set by the user after the final response: the stream may serve another request."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.finished:
+            self._give_back(self.stream)
+        else:
+            self.stream.cancel()
+        if isinstance(error, grpc.aio.AioRpcError):
+            raise BackendUnavailable(
+                f"Triton is not reachable: {error.details() or error.code().name}"
+            ) from error
+        if isinstance(error, grpc.aio.UsageError | grpc.aio.InternalError):
+            raise BackendUnavailable(f"the stream to Triton broke: {error}") from error
 
     async def send(self, request: service_pb2.ModelInferRequest) -> None:
         """Send the request."""
@@ -60,29 +84,9 @@ class StreamPool:
         self._idle: deque[tuple[float, Stream]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
 
-    @contextlib.contextmanager
-    def exchange(self, *, fresh: bool = False) -> Iterator[Exchange]:
-        """Lend a stream; unless the exchange is finished at the end, the stream and its request are cancelled.
-
-        A `fresh` one is opened for it, which of several Tritons the next one gets.
-
-        Raises:
-            BackendUnavailable: Triton cannot be reached or went away.
-        """
-        exchange = Exchange(self._open() if fresh else self._take())
-        try:
-            yield exchange
-        except grpc.aio.AioRpcError as error:
-            raise BackendUnavailable(
-                f"Triton is not reachable: {error.details() or error.code().name}"
-            ) from error
-        except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
-            raise BackendUnavailable(f"the stream to Triton broke: {error}") from error
-        finally:
-            if exchange.finished and len(self._idle) < IDLE_STREAMS:
-                self._keep(exchange.stream)
-            else:
-                exchange.stream.cancel()
+    def exchange(self, *, fresh: bool = False) -> Exchange:
+        """Lend a stream; a `fresh` one is opened for it, which of several Tritons the next one gets."""
+        return Exchange(self._open() if fresh else self._take(), self._keep)
 
     def _take(self) -> Stream:
         while self._idle:
@@ -96,6 +100,9 @@ class StreamPool:
         return opened
 
     def _keep(self, stream: Stream) -> None:
+        if len(self._idle) >= IDLE_STREAMS:
+            stream.cancel()
+            return
         loop = asyncio.get_running_loop()
         self._idle.append((loop.time(), stream))
         if self._sweep is None:

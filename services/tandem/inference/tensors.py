@@ -144,11 +144,10 @@ class Decoder:
     def _piece(self, response: service_pb2.ModelInferResponse) -> Piece:
         raw = {}
         for output, content in zip(response.outputs[:], response.raw_output_contents[:], strict=True):
-            if output.datatype != REQUIRED_OUTPUTS.get(output.name, output.datatype):
-                raise ValueError(
-                    f"{output.name} is {output.datatype}, expected {REQUIRED_OUTPUTS[output.name]}"
-                )
-            raw[output.name] = content
+            name, datatype = output.name, output.datatype
+            if datatype != REQUIRED_OUTPUTS.get(name, datatype):
+                raise ValueError(f"{name} is {datatype}, expected {REQUIRED_OUTPUTS[name]}")
+            raw[name] = content
         if "num_input_tokens" in raw:
             self._input_tokens = _first("<I", raw["num_input_tokens"])
         if "cumulative_logprob" in raw:

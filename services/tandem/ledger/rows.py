@@ -6,8 +6,7 @@ import json
 import math
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tandem.conversation_json import to_json
 from tandem.enum_words import Enum, enum_words
@@ -40,8 +39,7 @@ _NOT_PLANNED: Final = (None, None, None, None, None)
 _DEGRADATION: Final = _words(types_pb2.DegradationReason, "DEGRADATION_REASON_")
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """The rows of one entry, each in the order of its table's columns."""
 
     request: Row
@@ -59,12 +57,14 @@ def rows_of(entry: Entry) -> Rows:
     """Return the rows of an entry. Its key is new, and sorts by time."""
     answer = entry.answer
     key = f"{int(entry.started_at.timestamp() * 1000):012x}{secrets.token_hex(10)}"
-    booked = [] if made_elsewhere(answer) else answer.attempts
+    elsewhere = made_elsewhere(answer)
+    # A copy, because the end of a list costs nothing: a repeated field tells its end by raising an error inside.
+    booked = [] if elsewhere else answer.attempts[:]
     return Rows(
         _request(entry, key, booked),
         [_attempt(attempt, key, position) for position, attempt in enumerate(booked)],
-        [_degradation(each, key, position) for position, each in enumerate(answer.degradations)],
-        [] if made_elsewhere(answer) else _prompts(entry, key),
+        [_degradation(each, key, position) for position, each in enumerate(answer.degradations[:])],
+        [] if elsewhere else _prompts(entry, key),
     )
 
 

@@ -145,4 +145,5 @@ prompts: Final = Table(
 
 def timestamp(moment: datetime) -> str:
     """Return a moment as the tables hold it."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+    # A format string takes twice as long.
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Final
 
 from tandem.call import Call
@@ -53,6 +54,29 @@ class _Asked:
     course: Course = field(default_factory=Course)
     works: bool = False
     """True when it is worked on for this request; its books are closed with the work then."""
+
+
+class _Working:
+    """The work on a request, as a context; its books are closed if it fails, however it does."""
+
+    __slots__ = ("_asked", "_close", "_work")
+
+    def __init__(self, close: Callable[[_Asked, types_pb2.Answer, str], None], asked: _Asked) -> None:
+        asked.works = True
+        self._asked, self._close = asked, close
+        self._work = Work(asked.shop, asked.request, asked.call, asked.verdict, asked.course)
+
+    def __enter__(self) -> Work:
+        return self._work
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is not None:
+                self._close(self._asked, self._work.answer(), reason_of(error))
+        finally:
+            self._work.leave()
 
 
 class Orchestrator:
@@ -183,11 +207,11 @@ class Orchestrator:
         if hit := await self._find_shared(asked):
             asked.works = True
             return self._given(asked, hit)
-        with self._working(asked) as work:
+        with _Working(self._close, asked) as work:
             planned = await work.start()
-            async with aclosing(work.run(planned, buffered=True)) as events:
-                async for _ in events:
-                    pass
+            # Only its end leaves this loop, or an error of its own: there is nothing to close.
+            async for _ in work.run(planned, buffered=True):
+                pass
         return self._keep(asked, work)
 
     async def _stream(self, asked: _Asked) -> AsyncGenerator[Event, None]:
@@ -196,7 +220,7 @@ class Orchestrator:
             async for event in _replay(self._given(asked, hit)):
                 yield event
             return
-        with self._working(asked) as work:
+        with _Working(self._close, asked) as work:
             planned = await work.start()
             started = orchestrator_pb2.Started(request_id=asked.call.request_id, plan=planned.plan)
             yield Event(started=started)
@@ -216,19 +240,6 @@ class Orchestrator:
         except BaseException as error:
             self._left(asked, error)
             raise
-
-    @contextmanager
-    def _working(self, asked: _Asked) -> Iterator[Work]:
-        """Give the work on a request; close its books if it fails, however it does."""
-        asked.works = True
-        work = Work(asked.shop, asked.request, asked.call, asked.verdict, asked.course)
-        try:
-            yield work
-        except BaseException as error:
-            self._close(asked, work.answer(), reason_of(error))
-            raise
-        finally:
-            work.leave()
 
     def _keep(self, asked: _Asked, work: Work) -> types_pb2.Answer:
         """Close the books of an answer, and keep it if it may be given again."""

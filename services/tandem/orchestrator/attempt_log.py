@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tandem.orchestrator.ended import Ended
-from tandem.telemetry.logs import is_debugging, logger
+from tandem.telemetry.logs import is_written, logger
 from tandem.v1 import types_pb2
 
 _log = logger("attempts")
@@ -17,7 +17,7 @@ class AttemptLog:
 
     def settled(self, ended: Ended) -> None:
         """Write a line for each attempt."""
-        if not is_debugging():
+        if not is_written("debug"):
             return
         for attempt in ended.answer.attempts:
             _log.debug(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from tandem.call import Call
 from tandem.catalogue import Catalogue
@@ -70,8 +70,7 @@ class Backends:
     """Most attempts of one request in a row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """One request, as its attempts see it."""
 
     request: orchestrator_pb2.GenerateRequest
@@ -146,9 +145,9 @@ class Attempts:
     async def once(self, planned: types_pb2.PlannedAttempt) -> Result:
         """Return the answer of the planned attempt alone."""
         result = Result()
-        async with aclosing(self._attempt(planned, result)) as events:
-            async for _ in events:
-                pass
+        # Only its end leaves this loop, or an error of its own: there is nothing to close.
+        async for _ in self._attempt(planned, result):
+            pass
         return result
 
     def tokens_in_time(self, target: types_pb2.Target) -> int:
@@ -223,13 +222,13 @@ class Attempts:
     def _infer(
         self, planned: types_pb2.PlannedAttempt, attempt: types_pb2.Attempt, prefix: str
     ) -> inference_pb2.InferRequest:
-        return inference_pb2.InferRequest(
-            variant=planned.target.variant,
-            messages=self._question.request.messages,
-            sampling=planned.sampling,
-            continuation_prefix=prefix,
-            attempt=attempt.index,
+        request = inference_pb2.InferRequest(
+            variant=planned.target.variant, continuation_prefix=prefix, attempt=attempt.index
         )
+        request.sampling.CopyFrom(planned.sampling)
+        for message in self._question.request.messages[:]:
+            request.messages.add().CopyFrom(message)
+        return request
 
     def _claim(self, planned: types_pb2.PlannedAttempt) -> Claim:
         """Return what the attempt needs of a place: time for itself, and for whoever answers if none becomes free."""

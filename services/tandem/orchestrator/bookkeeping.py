@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -100,7 +99,7 @@ class Bookkeeper:
                 )
         finally:
             add_up(answer)
-            self._write(replace(ended, answer=answer))
+            self._write(ended._replace(answer=answer))
 
     async def _settle_attempt(self, attempt: types_pb2.Attempt, ended: Ended) -> None:
         request = inference_pb2.SettleUsageRequest(variant=attempt.target.variant, attempt=attempt.index)

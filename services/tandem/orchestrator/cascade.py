@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tandem.clock import now
 from tandem.errors import TandemError
@@ -108,7 +108,7 @@ class Cascade:
         if instruction is None:
             return self._question
         messages = with_instruction(self._question.request.messages, instruction)
-        return replace(self._question, request=orchestrator_pb2.GenerateRequest(messages=messages))
+        return self._question._replace(request=orchestrator_pb2.GenerateRequest(messages=messages))
 
     async def _judge(self, heard: Sequence[Voice]) -> None:
         """Ask the gate about the draft."""

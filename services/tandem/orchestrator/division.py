@@ -94,14 +94,14 @@ class Division:
         """Plan an attempt with all of the time that is not kept for something else."""
         plan, model = self._plan, self._live.of(target)
         vote = plan.strategy == types_pb2.STRATEGY_ENSEMBLE
-        plan.attempts.add(
-            target=target,
+        attempt = plan.attempts.add(
             purpose=types_pb2.ATTEMPT_PURPOSE_VOTE if vote else types_pb2.ATTEMPT_PURPOSE_PRIMARY,
-            sampling=sampling,
             allowance_ms=self._usable_ms - plan.reserve_ms,
             queue_ms=model.admission.wait_ms(self._deadline),
             patience_ms=model.patience_ms(self._prompt_tokens),
         )
+        attempt.target.CopyFrom(target)
+        attempt.sampling.CopyFrom(sampling)
 
     def allow_steps(
         self, targets: Sequence[types_pb2.Target], sampling: types_pb2.Sampling, cascade: Cascade

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tandem.call import Call
 from tandem.catalogue import Catalogue
@@ -13,8 +12,7 @@ from tandem.orchestrator.course import Course
 from tandem.v1 import types_pb2
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """A request that has ended."""
 
     answer: types_pb2.Answer
@@ -26,11 +24,11 @@ class Ended:
     """What the tenant's budget said at the beginning."""
     catalogue: Catalogue
     """The prices that counted at the beginning."""
-    reason: str = ""
+    reason: str
     """`ErrorInfo.reason` of the error that ended it. Empty: it was answered."""
-    messages: Sequence[types_pb2.Message] = ()
+    messages: Sequence[types_pb2.Message]
     """The conversation."""
-    course: Course = field(default_factory=Course)
+    course: Course
     """How it went."""
 
 

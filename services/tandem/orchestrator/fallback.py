@@ -15,7 +15,7 @@ from tandem.v1 import types_pb2
 MOST_TOKENS: Final = 32_768
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fallbacks:
     """The fallbacks of one request."""
 

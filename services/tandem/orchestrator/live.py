@@ -146,7 +146,7 @@ class LiveModels:
         )
 
     def of_tier(self, tier: str) -> Sequence[LiveModel]:
-        """Return the variants of a tier, in the catalogue's order."""
+        """Return the variants of a tier, in the catalogue's order: the first is the default one."""
         return self._of_tier[tier]
 
     def find(self, target: types_pb2.Target) -> LiveModel | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from tandem.call import Call
 from tandem.catalogue import Catalogue
@@ -30,8 +30,7 @@ BYTES_PER_TOKEN: Final = 4
 """For the length of a prompt that nobody has estimated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(NamedTuple):
     """A plan, and what its attempts need to know beside it."""
 
     plan: types_pb2.Plan

@@ -63,9 +63,10 @@ class Quantiles:
         """Return the value that a share (0 to 1) of the observations is at or below, rounded up to its bucket."""
         if not self.observations:
             return self._prior
-        if share not in self._known:
-            self._known[share] = self._find(share)
-        return self._known[share]
+        known = self._known.get(share)
+        if known is None:
+            known = self._known[share] = self._find(share)
+        return known
 
     def _find(self, share: float) -> float:
         # From above: the quantiles that are asked for lie near the upper end.

@@ -78,13 +78,13 @@ class Record:
         variant = self.catalogue.variant(planned.target.tier, planned.target.variant)
         attempt = types_pb2.Attempt(
             index=len(self.attempts),
-            target=planned.target,
             model=variant.model,
             purpose=planned.purpose,
             started_ms=self.call.elapsed_ms(),
             allowance_ms=planned.allowance_ms,
             queued_ms=queued_ms,
         )
+        attempt.target.CopyFrom(planned.target)
         self.attempts.append(attempt)
         self.course.tried.append(planned)
         return attempt

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from tandem.catalogue import Catalogue
 from tandem.errors import ModalityUnsupported, StrategyUnsupported, TierNotEntitled
@@ -18,6 +18,9 @@ from tandem.v1 import orchestrator_pb2, types_pb2
 
 # Probabilities travel as 32-bit floats: 0.7 arrives as 0.69999999.
 _FLOAT32: Final = 1e-6
+_STRATEGIES: Final[Mapping[str, types_pb2.Strategy.ValueType]] = {
+    name.removeprefix("STRATEGY_").lower(): value for name, value in types_pb2.Strategy.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,7 @@ class Known:
     """The target that a rule of the policy names, `tier` or `tier/variant`. Empty: the score decides."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """What one request brings."""
 
     request: orchestrator_pb2.GenerateRequest
@@ -55,7 +57,7 @@ class Route:
         self._steering, self._named = known.steering, known.tier
         self._request, self._signals, self._tenant = ask.request, ask.signals, ask.tenant
         self._request_id, self._cheap_only = ask.request_id, ask.cheap_only
-        self._needed = modalities(ask.request.messages)
+        self._needed = frozenset(modalities(ask.request.messages))
         self.allowed = (self._policy.routing.cheap,) if ask.cheap_only else self._policy.tiers_of(ask.tenant)
         self.reasons: list[str] = []
         self.degradations: list[types_pb2.Degradation] = []
@@ -77,7 +79,7 @@ class Route:
             )
         if self._request.tier:
             return types_pb2.STRATEGY_ROUTE
-        return asked or types_pb2.Strategy.Value(f"STRATEGY_{self._policy.strategy.upper()}")
+        return asked or _STRATEGIES[self._policy.strategy]
 
     def targets(
         self, strategy: types_pb2.Strategy.ValueType, fallbacks: Sequence[types_pb2.PlannedFallback]
@@ -242,13 +244,13 @@ class Route:
         self._degrade(types_pb2.DEGRADATION_REASON_DEADLINE, strong, draft, detail)
 
     def _reads(self, tier: str) -> bool:
-        return all(modality in self._catalogue.tier(tier).modalities for modality in self._needed)
+        return self._needed.issubset(self._catalogue.tier(tier).modalities)
 
     def _unreadable(self, tiers: Sequence[str]) -> ModalityUnsupported:
         readable = {
             name: ", ".join(name_of(m) for m in self._catalogue.tier(name).modalities) for name in tiers
         }
-        needed = ", ".join(name_of(m) for m in self._needed)
+        needed = ", ".join(name_of(m) for m in sorted(self._needed))
         listed = "; ".join(f"{name} reads {words}" for name, words in readable.items())
         return ModalityUnsupported(
             f"no tier that may answer can read {needed}: {listed}; send only such parts"
@@ -259,7 +261,7 @@ class Route:
         return target if target.variant else self._first_variant(target.tier)
 
     def _first_variant(self, tier: str) -> types_pb2.Target:
-        return types_pb2.Target(tier=tier, variant=self._catalogue.tier(tier).default_variant)
+        return self._live.of_tier(tier)[0].target
 
     def _degrade(
         self,

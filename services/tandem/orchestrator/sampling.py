@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from tandem.enum_words import enum_words
 from tandem.orchestrator.policy import Policy
 from tandem.orchestrator.routing_policy import DECIDED_CONFIDENCE
 from tandem.v1 import types_pb2
+
+_TASKS: Final = enum_words(types_pb2.Task, "TASK_", None)
 
 
 def choose(
@@ -31,7 +36,7 @@ def _temperature(task: types_pb2.TaskSignal, policy: Policy) -> float:
     temperatures = policy.sampling.temperature
     if task.value == types_pb2.TASK_UNSPECIFIED or task.confidence < DECIDED_CONFIDENCE:
         return temperatures.undecided
-    temperature: float = getattr(temperatures, types_pb2.Task.Name(task.value).removeprefix("TASK_").lower())
+    temperature: float = getattr(temperatures, _TASKS[task.value])
     return temperature
 
 

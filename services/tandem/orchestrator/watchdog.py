@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from tandem.errors import DeadlineExceeded
 
@@ -19,8 +18,7 @@ BUSY_SECONDS: Final = 0.05
 """Pause before an attempt is looked at again whose reader is busy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """When an attempt counts as failed; times on the clock of `tandem.clock`."""
 
     allowance_end: float

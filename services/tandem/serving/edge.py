@@ -1,14 +1,15 @@
 """The one place where an RPC enters a service: context, validation, deadline, errors, access log, in-flight count.
 
-Two helpers hold all of it: `_unary` for RPCs that answer in one message, `_stream` for those that answer in many.
+Two helpers hold all of it: `_unary` for RPCs that answer in one message, `_stream` for those that answer in many; what
+both do around the body is `_Rpc`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Any, Final, Protocol, TypeAlias
+from types import TracebackType
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import grpc
 import grpc.aio
@@ -29,7 +30,7 @@ from tandem.serving.context import REQUEST_ID, Begin, DeadlineRule, anonymous_ca
 from tandem.serving.envelope import Envelope
 from tandem.serving.status import abort
 from tandem.serving.validation import validate
-from tandem.telemetry.logs import logger
+from tandem.telemetry.logs import is_written, logger
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -54,7 +55,8 @@ class Edge(grpc.aio.ServerInterceptor):
     def __init__(self, deadline: DeadlineRule, authenticator: Authenticator | None = None) -> None:
         self.deadline = deadline
         """How long a request may take that comes now; may be replaced at any time."""
-        self._authenticator = authenticator
+        self.authenticator = authenticator
+        """Says who sends a request."""
         self._observers: list[RpcObserver] = []
         self._wrapped: dict[str, Handler] = {}
         self._idle = asyncio.Event()
@@ -102,7 +104,7 @@ class Edge(grpc.aio.ServerInterceptor):
         self, behaviour: Callable[[Any, Context], Awaitable[Any]], method: str
     ) -> Callable[..., Awaitable[Any]]:
         async def handle(request: Message, context: Context) -> Any:
-            async with self._request(method, request, context):
+            async with _Rpc(self, method, request, context):
                 return await behaviour(request, context)
 
         return handle
@@ -111,7 +113,7 @@ class Edge(grpc.aio.ServerInterceptor):
         self, behaviour: Callable[[Any, Context], AsyncIterator[Any]], method: str
     ) -> Callable[..., Any]:
         async def handle(request: Any, context: Context) -> AsyncGenerator[Any, None]:
-            async with self._request(method, request, context):
+            async with _Rpc(self, method, request, context):
                 responses = behaviour(request, context)
                 try:
                     async for response in responses:
@@ -122,39 +124,7 @@ class Edge(grpc.aio.ServerInterceptor):
 
         return handle
 
-    @contextlib.asynccontextmanager
-    async def _request(self, method: str, request: Any, context: Context) -> AsyncIterator[None]:
-        """Run the body of one RPC; an error that leaves it ends the RPC with a typed status."""
-        self._entered()
-        call, failure = None, None
-        try:
-            call = read_call(context, self.deadline, self._authenticator, self.begin)
-            enter(call)
-            self._admit(request)
-            if not isinstance(request, Message):
-                # The client may begin to send: had it written to a call that is refused, gRPC might hide from it why.
-                await context.send_initial_metadata(((REQUEST_ID, call.request_id),))
-            async with asyncio.timeout_at(call.deadline):
-                yield
-        except TandemError as error:
-            failure = error
-        except TimeoutError:
-            failure = DeadlineExceeded("the deadline passed before there was an answer; grant more time")
-        except (asyncio.CancelledError, GeneratorExit):
-            self._ended(method, call or anonymous_call(self.deadline), Cancelled("the client went away"))
-            raise
-        except Exception:  # noqa: BLE001 - what it is stays in the log, the client learns that it is a defect
-            call = call or anonymous_call(self.deadline)
-            _log.exception("defect", method=method, request_id=call.request_id)
-            failure = InternalError("an unexpected error; the service's log has it under this request_id")
-        finally:
-            self._left()
-        call = call or anonymous_call(self.deadline)
-        self._ended(method, call, failure)
-        if failure is not None:
-            await abort(context, failure, call.request_id)
-
-    def _admit(self, request: Any) -> None:
+    def admit(self, request: Any) -> None:
         """Refuse what a service that drains cannot take, and what breaks the contract."""
         if self.draining:
             raise Draining("the service is shutting down; send the request to another replica", _RETRY_SOON)
@@ -163,20 +133,90 @@ class Edge(grpc.aio.ServerInterceptor):
         if isinstance(request, Message):
             validate(request)
 
-    def _ended(self, method: str, call: Call, error: TandemError | None) -> None:
-        """Tell everybody who wants to know."""
+    def ended(self, method: str, call: Call, error: TandemError | None) -> None:
+        """Tell everybody who wants to know of a call that has ended."""
         _access(method, call, error)
         for observer in self._observers:
             observer.ended(method, call, error)
 
-    def _entered(self) -> None:
+    def enter(self) -> None:
+        """Count a call that begins."""
         self.in_flight += 1
         self._idle.clear()
 
-    def _left(self) -> None:
+    def leave(self) -> None:
+        """Count a call that has ended."""
         self.in_flight -= 1
         if self.in_flight == 0:
             self._idle.set()
+
+
+class _Rpc:
+    """One RPC as a context that is its body: an error that leaves it ends the RPC with a typed status."""
+
+    __slots__ = ("_call", "_context", "_edge", "_late", "_method", "_request", "_task", "_timer")
+
+    def __init__(self, edge: Edge, method: str, request: Any, context: Context) -> None:
+        self._edge, self._method, self._request, self._context = edge, method, request, context
+        self._call: Call | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._late = False
+
+    async def __aenter__(self) -> None:
+        edge, context = self._edge, self._context
+        edge.enter()
+        try:
+            self._call = call = read_call(context, edge.deadline, edge.authenticator, edge.begin)
+            enter(call)
+            edge.admit(self._request)
+            if not isinstance(self._request, Message):
+                # The client may begin to send: had it written to a call that is refused, gRPC might hide from it why.
+                await context.send_initial_metadata(((REQUEST_ID, call.request_id),))
+        except BaseException as error:
+            await self._end(error)
+            raise
+        # What `asyncio.timeout_at` does for every call, in a third of its instructions.
+        self._task = asyncio.current_task()
+        self._timer = asyncio.get_running_loop().call_at(call.deadline, self._cancel)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        cancelled = isinstance(error, asyncio.CancelledError)
+        if self._late and self._task is not None and self._task.uncancel() == 0 and cancelled:
+            error = TimeoutError()
+        await self._end(error)
+
+    def _cancel(self) -> None:
+        """End the body at the deadline."""
+        if self._task is not None:
+            self._late = True
+            self._task.cancel()
+
+    async def _end(self, error: BaseException | None) -> None:
+        """Tell everybody, and end the RPC with a status if an error ended it."""
+        self._edge.leave()
+        call = self._call or anonymous_call(self._edge.deadline)
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            self._edge.ended(self._method, call, Cancelled("the client went away"))
+        elif error is None:
+            self._edge.ended(self._method, call, None)
+        elif isinstance(error, Exception):
+            failure = self._failure(error, call)
+            self._edge.ended(self._method, call, failure)
+            await abort(self._context, failure, call.request_id)
+
+    def _failure(self, error: Exception, call: Call) -> TandemError:
+        if isinstance(error, TandemError):
+            return error
+        if isinstance(error, TimeoutError):
+            return DeadlineExceeded("the deadline passed before there was an answer; grant more time")
+        # What it is stays in the log, the client learns that it is a defect.
+        _log.exception("defect", method=self._method, request_id=call.request_id, exc_info=error)
+        return InternalError("an unexpected error; the service's log has it under this request_id")
 
 
 _RETRY_SOON = Details(retry_after_seconds=1.0)
@@ -215,6 +255,10 @@ def _unreadable() -> InvalidRequest:
 
 def _access(method: str, call: Call, error: TandemError | None) -> None:
     """Write the request's line in the access log."""
+    # That a client leaves is its own business, not a warning for whoever runs the service.
+    level: Literal["info", "warning"] = "info" if error is None or isinstance(error, Cancelled) else "warning"
+    if not is_written(level):
+        return
     code = error.code.name if error else "OK"
     fields: dict[str, Any] = {
         "method": method,
@@ -223,9 +267,7 @@ def _access(method: str, call: Call, error: TandemError | None) -> None:
         "code": code,
         "duration_ms": call.elapsed_ms(),
     }
-    if error is None:
-        _log.info("request", **fields)
-        return
-    # That a client leaves is its own business, not a warning for whoever runs the service.
-    write = _log.info if isinstance(error, Cancelled) else _log.warning
-    write("request", **fields, reason=error.reason, message=error.message)
+    if error is not None:
+        fields.update(reason=error.reason, message=error.message)
+    write = _log.info if level == "info" else _log.warning
+    write("request", **fields)

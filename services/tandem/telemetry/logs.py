@@ -96,15 +96,15 @@ def _add_trace_id(_: object, __: str, event: MutableMapping[str, Any]) -> Mutabl
     return event
 
 
-def is_debugging() -> bool:
-    """Return whether everything is logged."""
-    return _filter.level == _LEVELS["debug"]
+def is_written(level: LogLevel) -> bool:
+    """Return whether lines of a level are written now: what makes one for every request need not make it in vain."""
+    return _LEVELS[level] >= _filter.level
 
 
 def toggle_debug() -> None:
     """Log everything from now on; or, when that is so, what was configured."""
-    _filter.level = _filter.usual if is_debugging() else _LEVELS["debug"]
-    logger("logs").warning("log level", now="debug" if is_debugging() else "as configured")
+    _filter.level = _filter.usual if is_written("debug") else _LEVELS["debug"]
+    logger("logs").warning("log level", now="debug" if is_written("debug") else "as configured")
 
 
 def configure(log_format: LogFormat, level: LogLevel) -> None:

@@ -69,7 +69,7 @@ def booked(folder: Path, asked: Sequence[Asked]) -> str:
     ledger, verdicts = open_ledger(url_of(folder)), []
     for number, each in enumerate(asked):
         made = entry(f"request-{number}", [Tokens("r1")], age=-timedelta(seconds=number))
-        ledger.write(replace(made, messages=[user(each.text)]))
+        ledger.write(made._replace(messages=[user(each.text)]))
         for tier, right in (("r1", each.r1), ("pro", each.pro)):
             if right is not None:
                 verdicts.append(Feedback(f"request-{number}", 1.0 if right else -1.0, "human", tier))

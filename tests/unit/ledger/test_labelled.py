@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from operator import itemgetter
 from pathlib import Path
@@ -34,7 +33,7 @@ def asked(request_id: str, text: str = "", tier: str = "r1", age: timedelta = ti
     made.answer.signals.r1_suffices.value = 0.5
     made.answer.signals.language.value = "zh"
     made.answer.signals.domain.value = types_pb2.DOMAIN_LEGAL
-    return replace(made, messages=[user(text)] if text else [])
+    return made._replace(messages=[user(text)] if text else [])
 
 
 def kept(folder: Path, entries: Sequence[Entry]) -> str:
@@ -169,7 +168,7 @@ def drafted(request_id: str, *, escalated: bool = False) -> Entry:
 def test_drafts_with_a_verdict_of_their_own(tmp_path: Path) -> None:
     failed = drafted("failed")
     failed.answer.attempts[0].outcome = types_pb2.ATTEMPT_OUTCOME_TIMEOUT
-    first = replace(drafted("kept"), started_at=START - DAY)
+    first = drafted("kept")._replace(started_at=START - DAY)
     url = kept(tmp_path, [first, drafted("sent on", escalated=True), drafted("unjudged"), failed])
     give(
         url,

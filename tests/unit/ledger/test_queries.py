@@ -202,9 +202,9 @@ def test_money_spent_today(tmp_path: Path) -> None:
     write(
         url_of(tmp_path),
         [
-            replace(entry(tenant="acme"), started_at=midnight),
-            replace(entry(tenant="acme"), started_at=midnight + timedelta(microseconds=1)),
-            replace(entry(tenant="thrifty"), started_at=midnight - timedelta(microseconds=1)),
+            entry(tenant="acme")._replace(started_at=midnight),
+            entry(tenant="acme")._replace(started_at=midnight + timedelta(microseconds=1)),
+            entry(tenant="thrifty")._replace(started_at=midnight - timedelta(microseconds=1)),
         ],
     )
     assert queries.spent_today(url_of(tmp_path)) == {"acme": 14_000}

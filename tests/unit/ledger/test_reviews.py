@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -105,6 +104,6 @@ def test_what_the_ledger_does_not_know_changes_nothing(url: str) -> None:
 
 def test_a_ledger_without_reviews(tmp_path: Path) -> None:
     ledger = open_ledger(url_of(tmp_path))
-    ledger.write(replace(entry("free"), started_at=START))
+    ledger.write(entry("free")._replace(started_at=START))
     asyncio.run(ledger.close())
     assert waiting(url_of(tmp_path)) == []

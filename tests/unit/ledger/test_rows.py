@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,7 +48,7 @@ def full() -> Entry:
     answer.gate.probability, answer.gate.agreement, answer.gate.threshold = 0.4, 0.25, 0.5
     answer.review.id, answer.review.status = "case-1", types_pb2.REVIEW_STATUS_PENDING_HUMAN_REVIEW
     answer.fusion.dissent.add(text=SAID, normalised=SAID)
-    return replace(made, trace_id="4bf92f3577b34da6a3ce929d0e0e4736")
+    return made._replace(trace_id="4bf92f3577b34da6a3ce929d0e0e4736")
 
 
 def test_a_request_is_booked_with_all_that_is_known() -> None:

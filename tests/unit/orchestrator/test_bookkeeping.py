@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from typing import Any
 
 import pytest
@@ -259,7 +258,7 @@ async def test_an_entry_never_changes() -> None:
     world = World(saying("a"))
     await world.stream()
     entry = await world.only()
-    before = dataclasses.replace(entry, answer=types_pb2.Answer.FromString(entry.answer.SerializeToString()))
+    before = entry._replace(answer=types_pb2.Answer.FromString(entry.answer.SerializeToString()))
     await asyncio.sleep(1)
     assert entry == before
 

@@ -16,6 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from tandem.errors import TABLE, BackendError, BackendUnavailable, OutOfMemory
 from tandem.orchestrator.budgets import Verdict
+from tandem.orchestrator.course import Course
 from tandem.orchestrator.ended import Ended
 from tandem.orchestrator.live_metrics import LiveMetrics
 from tandem.orchestrator.request_metrics import MOST_TENANTS, REFUSED, RequestMetrics
@@ -42,7 +43,9 @@ def ended(tenant: str = "anonymous", reason: str = "", *, duration_ms: float = 1
     answer = types_pb2.Answer(duration_ms=duration_ms)
     if not reason:
         answer.answered_by.tier, answer.answered_by.variant = "r1", "fp16"
-    return Ended(answer, call(10.0, tenant=tenant), "Generate", Verdict(tenant), catalogue(), reason)
+    return Ended(
+        answer, call(10.0, tenant=tenant), "Generate", Verdict(tenant), catalogue(), reason, (), Course()
+    )
 
 
 @pytest.mark.virtual_time

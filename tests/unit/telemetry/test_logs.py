@@ -11,13 +11,14 @@ import pytest
 import structlog
 
 from tandem.telemetry import logs
-from tandem.telemetry.logs import MOST_REPEATS, WINDOW_SECONDS, configure, logger, set_trace_id
+from tandem.telemetry.logs import MOST_REPEATS, WINDOW_SECONDS, configure, is_written, logger, set_trace_id
 
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
     before = signal.getsignal(signal.SIGUSR1)
     yield
+    configure("console", "info")  # the level is that of the process
     structlog.reset_defaults()
     signal.signal(signal.SIGUSR1, before)
     set_trace_id("")
@@ -76,6 +77,8 @@ def test_only_what_is_severe_enough_is_written(
     capsys: pytest.CaptureFixture[str], level: logs.LogLevel, count: int
 ) -> None:
     configure("json", level)
-    for name in ("debug", "info", "warning", "error"):
+    levels: tuple[logs.LogLevel, ...] = ("debug", "info", "warning", "error")
+    for name in levels:
         getattr(logger("somebody"), name)("said")
     assert len(lines(capsys)) == count
+    assert [is_written(name) for name in levels] == [False] * (4 - count) + [True] * count

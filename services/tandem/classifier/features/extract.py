@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,7 @@ from tandem.classifier.sample import ends
 VECTOR_NAME: Final = "vector"
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
+class Features(NamedTuple):
     """A text in numbers: buckets found with their values, both [found], and dense numbers, [dense].
 
     `terms` are the rows of the known terms that it has.
