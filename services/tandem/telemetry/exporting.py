@@ -25,8 +25,6 @@ CALLS_AT_A_TIME: Final = 8
 
 Else the requests, which want it too, would wait for it up to five. Offering it is a call of the system.
 """
-EXPORT_SECONDS: Final = 1.0
-"""Longest time that a span waits for others to go with it."""
 CLOSE_SECONDS: Final = 5.0
 """How long the last spans may take when the process ends."""
 
@@ -54,11 +52,13 @@ class Exporting:
     Args:
         exporter: where the spans go.
         maker: whose clock is set before spans are made.
+        longest_wait: seconds that a span waits for others to go with it.
     """
 
-    def __init__(self, exporter: SpanExporter, maker: SpanMaker) -> None:
+    def __init__(self, exporter: SpanExporter, maker: SpanMaker, longest_wait: float) -> None:
         self._exporter = exporter
         self._maker = maker
+        self._longest_wait = longest_wait
         self._queue: deque[Told] = deque()
         self._bytes = 0
         self._spans = 0
@@ -97,7 +97,7 @@ class Exporting:
 
     def _run(self) -> None:
         while not self._closing:
-            self._wake.wait(EXPORT_SECONDS)
+            self._wake.wait(self._longest_wait)
             self._wake.clear()
             self._drain()
         self._drain()

@@ -59,7 +59,7 @@ class Tracing:
         """Whether the newer conventions of generative AI are wanted."""
         self._sampling = settings.sampling()
         self._begins = begins
-        self._exporting = Exporting(exporter, self.maker)
+        self._exporting = Exporting(exporter, self.maker, settings.otel_bsp_schedule_delay / 1000.0)
 
     @property
     def dropped(self) -> int:
