@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from opentelemetry.sdk.trace import ReadableSpan
-
 from tandem.clock import now
 from tandem.errors import FAULTS
 from tandem.orchestrator.content import Captured
@@ -74,7 +72,7 @@ class _Whole:
         self.count = 1 + story.count
         self.size = story.size
 
-    def spans(self) -> list[ReadableSpan]:
+    def spans(self) -> list[bytes]:
         """Make its spans."""
         spans = self._story.spans()
         return [self._story.whole(spans), *self._story.children(spans)]
@@ -89,6 +87,6 @@ class _Late:
     def __init__(self, story: RequestSpans) -> None:
         self._story = story
 
-    def spans(self) -> list[ReadableSpan]:
+    def spans(self) -> list[bytes]:
         """Make the span of the books."""
         return [self._story.record(self._story.spans())]

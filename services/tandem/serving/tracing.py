@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanKind
-
 from tandem.call import Call
 from tandem.clock import now
 from tandem.errors import FAULTS, TandemError
 from tandem.telemetry.names import Attribute
-from tandem.telemetry.spans import Attributes, TraceSpans
+from tandem.telemetry.spans import SERVER, TraceSpans
 from tandem.telemetry.trace import Trace
 from tandem.telemetry.tracing import Tracing
+from tandem.telemetry.wire import Attributes
 
 FAILED = "failed"
 
@@ -58,7 +56,7 @@ class _Served:
         """About how many bytes of memory it holds."""
         return self._trace.story.size if self._trace.story else 0
 
-    def spans(self) -> list[ReadableSpan]:
+    def spans(self) -> list[bytes]:
         """Make its spans."""
         trace, story = self._trace, self._trace.story
         spans = TraceSpans(self._tracing.maker, trace)
@@ -74,11 +72,10 @@ class _Served:
             attributes.update(story.attributes())
         served = spans.span(
             self._method,
-            spans.root,
-            spans.caller(),
+            0,
             (self._started, self._ended),
             attributes,
-            kind=SpanKind.SERVER,
+            kind=SERVER,
             error=self._reason,
             fault=self._reason in FAULTS,
             events=story.events(spans) if story else (),

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import Event, ReadableSpan
-    from opentelemetry.util.types import AttributeValue
-
     from tandem.telemetry.spans import TraceSpans
+    from tandem.telemetry.wire import Attributes
 
 # W3C Trace Context: versions after 00 may carry more behind the flags, ff is no version, zeros are no identifier.
 _TRACEPARENT: Final = re.compile(
@@ -39,13 +37,13 @@ class Story(Protocol):
     def size(self) -> int:
         """About how many bytes of memory are held until then."""
 
-    def attributes(self) -> dict[str, AttributeValue]:
+    def attributes(self) -> Attributes:
         """Return what the span of the call says of the request."""
 
-    def events(self, spans: TraceSpans) -> Sequence[Event]:
+    def events(self, spans: TraceSpans) -> Sequence[bytes]:
         """Return what happened in it."""
 
-    def children(self, spans: TraceSpans) -> list[ReadableSpan]:
+    def children(self, spans: TraceSpans) -> list[bytes]:
         """Return the spans below it."""
 
 
@@ -77,6 +75,11 @@ class Trace:
     def child(self, slot: int) -> int:
         """Return the identifier of the span that a place in the request has; 0 is the request itself."""
         return ((self.span_id + slot * _STEP) & _IDENTIFIER) or 1
+
+    @property
+    def caller(self) -> int:
+        """Identifier of the caller's span; 0: the trace begins here."""
+        return int(self.parent_id, 16) if self.parent_id else 0
 
     def traceparent(self, slot: int = 0) -> str:
         """Return the context as the span of a place passes it on."""

@@ -14,9 +14,7 @@ from tandem.telemetry.settings import TracingSettings
 from tandem.telemetry.trace import Trace
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace.export import SpanExporter
-
-    from tandem.telemetry.exporting import Told
+    from tandem.telemetry.exporting import Exporter, Told
 
 NAMESPACE: Final = "tandem"
 
@@ -34,7 +32,7 @@ class Tracing:
     """
 
     def __init__(
-        self, service: str, settings: TracingSettings, exporter: SpanExporter, *, begins: bool = True
+        self, service: str, settings: TracingSettings, exporter: Exporter, *, begins: bool = True
     ) -> None:
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - see above
 
