@@ -8,7 +8,11 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCES = ("services/tandem/classifier/features/reading.pyx", "services/tandem/classifier/summing.pyx")
+SOURCES = (
+    "services/tandem/classifier/features/reading.pyx",
+    "services/tandem/classifier/summing.pyx",
+    "services/tandem/telemetry/wire.pyx",
+)
 FLAGS = ("-O3", "-ffp-contract=off")
 """No fused arithmetic: it would make the same text differ between processors."""
 

@@ -56,11 +56,11 @@ class TritonCall:
 
     def spans(self) -> list[bytes]:
         """Make its span."""
-        from tandem.telemetry.spans import CLIENT, TraceSpans  # noqa: PLC0415 - OpenTelemetry, for those who trace
+        from tandem.telemetry.spans import CLIENT  # noqa: PLC0415 - OpenTelemetry, for those who trace
 
         assert self._tracing is not None  # noqa: S101 - it was handed over
         assert self._trace is not None  # noqa: S101 - likewise
-        spans = TraceSpans(self._tracing.maker, self._trace)
+        spans = self._tracing.maker.of(self._trace)
         return [
             spans.span(
                 SpanName.TRITON,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from tandem.enum_words import Enum, enum_words
@@ -11,15 +11,17 @@ from tandem.orchestrator.content import Captured
 from tandem.orchestrator.course import Phase, Slot, attempt_slot, chat_slot
 from tandem.orchestrator.ended import Ended
 from tandem.telemetry.names import Attribute, SpanEvent, SpanName
-from tandem.telemetry.spans import CLIENT, TraceSpans
+from tandem.telemetry.spans import CLIENT, Attributes
 from tandem.telemetry.trace import Trace
 from tandem.telemetry.tracing import Tracing
-from tandem.telemetry.wire import Attributes
+from tandem.telemetry.wire import TraceSpans
 from tandem.v1 import types_pb2
 
 PROVIDER: Final = "triton"
 OPERATION: Final = "chat"
 ANSWERED: Final = types_pb2.ATTEMPT_OUTCOME_ANSWERED
+BYTES: Final = 400
+"""About what an answer takes beside its text, and each of its attempts."""
 COMPARED: Final = frozenset(
     (types_pb2.ATTEMPT_PURPOSE_VOTE, types_pb2.ATTEMPT_PURPOSE_SAMPLE, types_pb2.ATTEMPT_PURPOSE_SHADOW)
 )
@@ -58,23 +60,43 @@ class RequestSpans:
         trace: the request's place in its trace.
         ended: its books.
         at: when they were closed, on the clock of `tandem.clock.now()`.
-        said: what was said in it; None: nobody opted in.
+        capture: returns what was said in it; None: nobody opted in.
     """
 
     def __init__(
-        self, tracing: Tracing, trace: Trace, ended: Ended, at: float, said: Captured | None
+        self,
+        tracing: Tracing,
+        trace: Trace,
+        ended: Ended,
+        at: float,
+        capture: Callable[[Ended], Captured | None],
     ) -> None:
-        self._said = said
-        self._tracing, self._trace = tracing, trace
-        self._answer, self._call, self._reason = ended.answer, ended.call, ended.reason
-        self._phases, self._tried = ended.course.phases, ended.course.tried
-        self._closed = at
+        # Of most requests no spans are made, so all that can wait waits for `hold`.
+        self._tracing, self._trace, self._capture = tracing, trace, capture
+        self._ended: Ended | None = ended
+        self._answer, self._closed = ended.answer, at
         self._settled: float | None = None
         self._apart = False
-        self.count = len(self._phases) + 2 * len(self._answer.attempts) + 1
+
+    def hold(self) -> None:
+        """Hold what the spans need, and let go of the rest, such as the conversation, which may be long."""
+        ended = self._ended
+        if ended is None:
+            return
+        self._said = said = self._capture(ended)
+        self._call, self._reason = ended.call, ended.reason
+        self._phases, self._tried = ended.course.phases, ended.course.tried
+        attempts = len(ended.answer.attempts)
+        self.count = len(self._phases) + 2 * attempts + 1
         """How many spans `children` will return, or one more."""
-        self.size = self._answer.ByteSize() + (said.size if said else 0)
+        self.size = (
+            (2 + attempts) * BYTES
+            + len(ended.answer.text)
+            + len(ended.answer.reasoning)
+            + (said.size if said else 0)
+        )
         """About how many bytes of memory are held until then."""
+        self._ended = None
 
     def settle(self, answer: types_pb2.Answer, at: float, *, apart: bool = False) -> None:
         """Note what the engines counted, and when that was known; `apart`: the span of the books is told apart."""
@@ -116,11 +138,13 @@ class RequestSpans:
 
     def spans(self) -> TraceSpans:
         """Return what makes its spans."""
-        return TraceSpans(self._tracing.maker, self._trace)
+        return self._tracing.maker.of(self._trace)
 
     def events(self, spans: TraceSpans) -> list[bytes]:
         """Return what happened in it: each seam, where another model went on with what was said."""
-        attempts = self._answer.attempts
+        attempts = self._answer.attempts[:]
+        if len(attempts) < 2:
+            return []
         return [
             spans.event(
                 SpanEvent.SEAM,
@@ -153,7 +177,7 @@ class RequestSpans:
     def children(self, spans: TraceSpans) -> list[bytes]:
         """Return the spans below it."""
         made = [self._phase(spans, phase) for phase in self._phases]
-        for attempt in self._answer.attempts:
+        for attempt in self._answer.attempts[:]:
             made.extend(self._attempt(spans, attempt))
         if self._settled is not None and not self._apart:
             made.append(self.record(spans))
@@ -161,7 +185,7 @@ class RequestSpans:
 
     def record(self, spans: TraceSpans) -> bytes:
         """Return the span of the books: from the end of the request until every token is counted."""
-        settled = all(attempt.usage_settled for attempt in self._answer.attempts)
+        settled = all(attempt.usage_settled for attempt in self._answer.attempts[:])
         return spans.span(
             SpanName.RECORD,
             Slot.RECORD,
@@ -211,7 +235,7 @@ class RequestSpans:
                 Attribute.ALLOWANCE_MS: attempt.allowance_ms,
             },
             error=error,
-            links=self._links(spans, attempt),
+            events=self._links(spans, attempt),
         )
         first = attempt.ttft_ms / 1000.0 if attempt.HasField("ttft_ms") else None
         chat = spans.span(

@@ -32,7 +32,7 @@ class RequestTracing:
         if why:
             trace.keep_for(why)
         if trace.story is None and not (trace.handed or ended.method == ITEM):
-            trace.story = RequestSpans(self._tracing, trace, ended, now(), self._captured(ended))
+            trace.story = RequestSpans(self._tracing, trace, ended, now(), self._captured)
 
     def settled(self, ended: Ended) -> None:
         """Tell what is known only now, or has no call of its own to be told with."""
@@ -45,8 +45,10 @@ class RequestTracing:
             if trace.handed and trace.kept:
                 self._tracing.put(_Late(story))
         elif trace.kept:
-            story = RequestSpans(self._tracing, trace, ended, now(), self._captured(ended))
-            story.settle(ended.answer, now())
+            at = now()
+            story = RequestSpans(self._tracing, trace, ended, at, self._captured)
+            story.settle(ended.answer, at)
+            story.hold()
             self._tracing.put(_Whole(story))
 
     def _captured(self, ended: Ended) -> Captured | None:

@@ -6,10 +6,9 @@ from tandem.call import Call
 from tandem.clock import now
 from tandem.errors import FAULTS, TandemError
 from tandem.telemetry.names import Attribute
-from tandem.telemetry.spans import SERVER, TraceSpans
+from tandem.telemetry.spans import SERVER, Attributes
 from tandem.telemetry.trace import Trace
 from tandem.telemetry.tracing import Tracing
-from tandem.telemetry.wire import Attributes
 
 FAILED = "failed"
 
@@ -26,11 +25,12 @@ class RpcSpans:
         trace = call.trace or self._tracing.begin(call.traceparent)
         if trace is None:
             return
-        reason = error.reason if error else ""
-        if reason in FAULTS:
+        if error is not None and error.reason in FAULTS:
             trace.keep_for(FAILED)
         trace.handed = True
         if trace.kept:
+            if trace.story is not None:
+                trace.story.hold()
             self._tracing.put(_Served(self._tracing, trace, method.lstrip("/"), call, error))
 
 
@@ -59,17 +59,14 @@ class _Served:
     def spans(self) -> list[bytes]:
         """Make its spans."""
         trace, story = self._trace, self._trace.story
-        spans = TraceSpans(self._tracing.maker, trace)
-        attributes: Attributes = {
-            Attribute.RPC_SYSTEM: "grpc",
-            Attribute.RPC_METHOD: self._method,
-            Attribute.RPC_STATUS: self._code,
-            Attribute.REQUEST_ID: self._request_id,
-        }
+        spans = self._tracing.maker.of(trace)
+        attributes: Attributes = story.attributes() if story else {}
+        attributes[Attribute.RPC_SYSTEM] = "grpc"
+        attributes[Attribute.RPC_METHOD] = self._method
+        attributes[Attribute.RPC_STATUS] = self._code
+        attributes[Attribute.REQUEST_ID] = self._request_id
         if trace.keep:
             attributes[Attribute.KEEP] = trace.keep
-        if story:
-            attributes.update(story.attributes())
         served = spans.span(
             self._method,
             0,

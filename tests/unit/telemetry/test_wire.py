@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from tandem.clock import now
 from tandem.telemetry.names import SCHEMA_URL, SCOPE, Attribute
-from tandem.telemetry.spans import CLIENT, INTERNAL, NO_FAULT, SERVER, SpanMaker, TraceSpans
+from tandem.telemetry.spans import CLIENT, SERVER, SpanMaker
 from tandem.telemetry.trace import Trace
-from tandem.telemetry.wire import LONGEST_KEPT, MOST_KEPT, AttributeBytes, varint
+from tandem.telemetry.wire import NO_FAULT, Writer
 
+OF_SPAN = 0x4A
+"""Tag of a span's attributes: field 9, a message."""
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 RESOURCE = Resource({"service.name": "test", "number": 3}, "https://example.test/resource")
 MAKER = SpanMaker(RESOURCE, "1.2.3")
 """One for all examples: what it keeps of one span must not change another."""
-KINDS = {INTERNAL: SpanKind.INTERNAL, SERVER: SpanKind.SERVER, CLIENT: SpanKind.CLIENT}
+KINDS = {Span.SPAN_KIND_INTERNAL: SpanKind.INTERNAL, SERVER: SpanKind.SERVER, CLIENT: SpanKind.CLIENT}
 
 numbers = st.integers(-(1 << 63), (1 << 63) - 1)
 values = st.one_of(
@@ -68,11 +72,11 @@ def placed(trace_id: int, parent: int, own: int, part: bool) -> Trace:
 
 def made(trace: Trace, what: dict[str, Any]) -> bytes:
     """Return the bytes of a span."""
-    spans = TraceSpans(MAKER, trace)
+    spans = MAKER.of(trace)
     events = [spans.event(*each) for each in what["events"]]
     links = [spans.link(*each) for each in what["links"]]
-    told_of = {**what, "attributes": dict(what["attributes"]), "events": events, "links": links}
-    return spans.span(**told_of)
+    fields = {name: value for name, value in what.items() if name != "links"}
+    return spans.span(**{**fields, "attributes": dict(what["attributes"]), "events": [*events, *links]})
 
 
 def by_the_sdk(trace: Trace, what: dict[str, Any]) -> ReadableSpan:
@@ -95,12 +99,12 @@ def by_the_sdk(trace: Trace, what: dict[str, Any]) -> ReadableSpan:
         parent,
         RESOURCE,
         {**what["attributes"], **({Attribute.ERROR_TYPE: error} if error else {})},
-        [Event(name, given_, MAKER.unix_ns(at)) for name, at, given_ in what["events"]],
+        [Event(name, given_, MAKER.writer.unix_ns(at)) for name, at, given_ in what["events"]],
         [Link(context(trace.child(slot)), {Attribute.LINK: why}) for slot, why in what["links"]],
         KINDS[what["kind"]],
         status=Status(StatusCode.ERROR if failed else StatusCode.UNSET),
-        start_time=MAKER.unix_ns(what["times"][0]),
-        end_time=MAKER.unix_ns(what["times"][1]),
+        start_time=MAKER.writer.unix_ns(what["times"][0]),
+        end_time=MAKER.writer.unix_ns(what["times"][1]),
         instrumentation_scope=InstrumentationScope(SCOPE, "1.2.3", SCHEMA_URL),
     )
 
@@ -118,20 +122,20 @@ def test_the_bytes_mean_what_those_of_the_sdk_mean(found: list[tuple[Any, dict[s
     assert ExportTraceServiceRequest.FromString(request) == expected
 
 
-@given(st.integers(0, (1 << 64) - 1))
-def test_a_number_is_written_as_protobuf_writes_it(number: int) -> None:
-    signed = number - (1 << 64) if number >> 63 else number
-    assert b"\x18" + varint(number) == (AnyValue(int_value=signed).SerializeToString())
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(1 << 63, OverflowError), ("\ud800", UnicodeEncodeError), (None, TypeError), (("a", b"b"), TypeError)],
+)
+def test_what_cannot_be_written_is_an_error_and_disturbs_nothing(value: Any, error: type[Exception]) -> None:
+    writer = Writer()
+    with pytest.raises(error):
+        writer.attributes(OF_SPAN, {"before": 1, "key": value})
+    good = Span.FromString(writer.attributes(OF_SPAN, {"key": "x" * 100_000}))
+    assert [pair.value.string_value for pair in good.attributes] == ["x" * 100_000]
 
 
-def test_what_is_kept_is_bounded_and_right_after_it_was_forgotten() -> None:
-    making = AttributeBytes()
-    for number in range(3 * MOST_KEPT):
-        fields = making.of_span({"a": f"{number}", "b": number, "c": "x" * (LONGEST_KEPT + 1) + f"{number}"})
-        span = Span.FromString(b"".join(fields))
-        assert [span.attributes[0].value.string_value, span.attributes[1].value.int_value] == [
-            f"{number}",
-            number,
-        ]
-    assert all(len(kept) <= MOST_KEPT for kept in making._kept.values())
-    assert not any(len(str(value)) > LONGEST_KEPT for kept in making._kept.values() for _, value in kept)
+def test_a_moment_is_told_as_the_time_of_the_clock() -> None:
+    before, at, after = time.time_ns(), now(), time.time_ns()
+    maker = SpanMaker(RESOURCE, "1.2.3")
+    # Floating-point seconds are exact to far less than a microsecond here.
+    assert before - 1_000_000 <= maker.writer.unix_ns(at) <= after + 1_000_000
