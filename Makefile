@@ -11,7 +11,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # What the install compiles.
-COMPILED := $(addprefix services/tandem/classifier/,features/reading.pyx heads.pyx summing.pyx)
+COMPILED := $(addprefix services/tandem/,classifier/features/reading.pyx classifier/heads.pyx classifier/summing.pyx \
+	telemetry/wire.pyx)
 # The first of these that runs; set it to choose another: make install PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$p" && break; done)

@@ -12,6 +12,7 @@ SOURCES = (
     "services/tandem/classifier/features/reading.pyx",
     "services/tandem/classifier/heads.pyx",
     "services/tandem/classifier/summing.pyx",
+    "services/tandem/telemetry/wire.pyx",
 )
 FLAGS = ("-O3", "-ffp-contract=off")
 """No fused arithmetic: it would make the same text differ between processors."""

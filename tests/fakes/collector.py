@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from typing import Any, Final
 
 import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 WAIT_SECONDS: Final = 20.0
@@ -27,7 +27,7 @@ class Received:
         self.trace_id = span.trace_id.hex()
         self.span_id = span.span_id.hex()
         self.parent_id = span.parent_span_id.hex()
-        self.attributes = {pair.key: _value(pair.value) for pair in span.attributes}
+        self.attributes = told(span.attributes)
         self.milliseconds = (span.end_time_unix_nano - span.start_time_unix_nano) / 1e6
 
     @property
@@ -59,7 +59,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         with self._arrived:
             self.metadata = [(key, str(value)) for key, value in context.invocation_metadata()]
             for part in request.resource_spans:
-                names = {pair.key: _value(pair.value) for pair in part.resource.attributes}
+                names = told(part.resource.attributes)
                 for scoped in part.scope_spans:
                     self._spans.extend(Received(names["service.name"], span) for span in scoped.spans)
             self._arrived.notify_all()
@@ -107,6 +107,11 @@ def picture(spans: list[Received]) -> list[str]:
         return lines
 
     return below("")
+
+
+def told(attributes: Iterable[KeyValue]) -> dict[str, Any]:
+    """Return what attributes say."""
+    return {pair.key: _value(pair.value) for pair in attributes}
 
 
 def _value(value: AnyValue) -> Any:

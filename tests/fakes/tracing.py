@@ -8,8 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1 import trace_pb2
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace.span import TraceState
 
 from tandem.client import Client
 from tandem.orchestrator.servicer import OrchestratorServicer
@@ -18,11 +21,57 @@ from tandem.telemetry.names import Attribute, SpanEvent, SpanName
 from tandem.telemetry.settings import TracingSettings
 from tandem.telemetry.tracing import Tracing
 from tandem.v1 import orchestrator_pb2_grpc
+from tests.fakes.collector import told
 from tests.fakes.listening import listening
 from tests.fakes.world import World
 
 GENERATE = "tandem.v1.OrchestratorService/Generate"
 STREAM = "tandem.v1.OrchestratorService/StreamGenerate"
+
+
+class Memory:
+    """An exporter that reads what it is to send, as a collector would."""
+
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def export(self, request: bytes) -> bool:
+        """Read the spans of a request."""
+        read = ExportTraceServiceRequest.FromString(request)
+        parts = (scoped for part in read.resource_spans for scoped in part.scope_spans)
+        self.spans.extend(readable(span) for scoped in parts for span in scoped.spans)
+        return True
+
+    def shutdown(self) -> None:
+        """Do nothing."""
+
+
+def readable(span: trace_pb2.Span) -> ReadableSpan:
+    """Return a span as OpenTelemetry's SDK has them."""
+    remote = bool(span.flags & trace_pb2.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK)
+    parent = _context(span.trace_id, span.parent_span_id, "", remote=remote) if span.parent_span_id else None
+    return ReadableSpan(
+        span.name,
+        _context(span.trace_id, span.span_id, span.trace_state),
+        parent,
+        attributes=told(span.attributes),
+        events=[Event(each.name, told(each.attributes), each.time_unix_nano) for each in span.events],
+        links=[Link(_context(each.trace_id, each.span_id, ""), told(each.attributes)) for each in span.links],
+        kind=SpanKind(span.kind - 1),
+        status=Status(StatusCode(span.status.code)),
+        start_time=span.start_time_unix_nano,
+        end_time=span.end_time_unix_nano,
+    )
+
+
+def _context(trace_id: bytes, span_id: bytes, state: str, *, remote: bool = False) -> SpanContext:
+    return SpanContext(
+        int.from_bytes(trace_id, "big"),
+        int.from_bytes(span_id, "big"),
+        is_remote=remote,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED),
+        trace_state=TraceState.from_header([state]),
+    )
 
 
 class MemoryTracing:
@@ -33,13 +82,13 @@ class MemoryTracing:
     """
 
     def __init__(self, **settings: Any) -> None:
-        self._memory = InMemorySpanExporter()
+        self._memory = Memory()
         self.tracing = Tracing("test", TracingSettings(**settings), self._memory)
 
     def end(self) -> Spans:
         """End the tracing and return its spans."""
         self.tracing.close()
-        found = self._memory.get_finished_spans()
+        found = tuple(self._memory.spans)
         check_names((span.name, span.attributes, span.events) for span in found)
         return Spans(found)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from instructions import total
+from instructions import compared, total
+from overhead_report import COUNTED, telemetry_table
 
 
 def test_all_parts_are_added_up() -> None:
@@ -14,3 +15,11 @@ def test_all_parts_are_added_up() -> None:
 def test_a_file_without_a_total_is_refused() -> None:
     with pytest.raises(ValueError, match="no totals"):
         total("version: 1\n")
+
+
+def test_what_tracing_costs_is_told_as_ratios_to_none() -> None:
+    named = compared({"off": 3.0e6, "sampled": 3.03e6, "full": 3.3e6})
+    assert (named["instructions_ratio_sampled"], named["instructions_ratio_full"]) == (1.01, 1.1)
+    assert named["million_instructions_full"] == 3.3
+    assert set(named) == set(COUNTED)
+    assert telemetry_table(named).count("MISSED") == 1

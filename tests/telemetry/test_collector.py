@@ -75,6 +75,22 @@ def test_a_collector_that_is_slow_is_not_waited_for(monkeypatch: pytest.MonkeyPa
     assert tracing.exported + tracing.dropped == 200
 
 
+@pytest.mark.parametrize(("delay_ms", "alone"), [(20, 1), (60_000, 0)])
+def test_a_span_waits_for_others_as_long_as_is_set(delay_ms: int, alone: int) -> None:
+    with collector() as running:
+        tracing = Tracing(
+            "test", TracingSettings(otel_bsp_schedule_delay=delay_ms), OtlpExporter(running.endpoint)
+        )
+        calls(tracing, 1)
+        if alone:
+            until(lambda: tracing.exported == 1)
+        else:
+            time.sleep(0.3)
+        assert tracing.exported == alone
+        tracing.close()
+        assert tracing.exported == 1
+
+
 def test_headers_and_the_identity_of_the_process_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20c2VjcmV0")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test,service.name=other")

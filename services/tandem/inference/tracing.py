@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from tandem.clock import now
 from tandem.errors import FAULTS, error_type
 from tandem.telemetry.names import Attribute, SpanEvent, SpanName
 from tandem.telemetry.trace import Trace
 from tandem.telemetry.tracing import Tracing
-
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
 
 TRITON: Final = 1
 """Place of the span in the call that the inference service serves."""
@@ -57,27 +54,24 @@ class TritonCall:
         if self._trace.kept:
             self._tracing.put(self)
 
-    def spans(self) -> list[ReadableSpan]:
+    def spans(self) -> list[bytes]:
         """Make its span."""
-        from opentelemetry.trace import SpanKind  # noqa: PLC0415 - OpenTelemetry, for those who trace
-
-        from tandem.telemetry.spans import TraceSpans  # noqa: PLC0415 - likewise
+        from tandem.telemetry.spans import CLIENT  # noqa: PLC0415 - OpenTelemetry, for those who trace
 
         assert self._tracing is not None  # noqa: S101 - it was handed over
         assert self._trace is not None  # noqa: S101 - likewise
-        spans = TraceSpans(self._tracing.maker, self._trace)
+        spans = self._tracing.maker.of(self._trace)
         return [
             spans.span(
                 SpanName.TRITON,
-                spans.context(TRITON),
-                spans.root,
+                TRITON,
                 (self._started, self._ended),
                 {
                     Attribute.RPC_SYSTEM: "grpc",
                     Attribute.RPC_METHOD: SpanName.TRITON,
                     Attribute.MODEL: self._model,
                 },
-                kind=SpanKind.CLIENT,
+                kind=CLIENT,
                 error=self._error,
                 events=[spans.event(SpanEvent.FIRST_TOKEN, self._first, {})] if self._first else (),
             )

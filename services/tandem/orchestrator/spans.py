@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
-
-from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.trace import Link, SpanKind
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from tandem.enum_words import Enum, enum_words
 from tandem.errors import FAULTS
@@ -14,14 +11,17 @@ from tandem.orchestrator.content import Captured
 from tandem.orchestrator.course import Phase, Slot, attempt_slot, chat_slot
 from tandem.orchestrator.ended import Ended
 from tandem.telemetry.names import Attribute, SpanEvent, SpanName
-from tandem.telemetry.spans import Attributes, TraceSpans
+from tandem.telemetry.spans import CLIENT, Attributes
 from tandem.telemetry.trace import Trace
 from tandem.telemetry.tracing import Tracing
+from tandem.telemetry.wire import TraceSpans
 from tandem.v1 import types_pb2
 
 PROVIDER: Final = "triton"
 OPERATION: Final = "chat"
 ANSWERED: Final = types_pb2.ATTEMPT_OUTCOME_ANSWERED
+BYTES: Final = 400
+"""About what an answer takes beside its text, and each of its attempts."""
 COMPARED: Final = frozenset(
     (types_pb2.ATTEMPT_PURPOSE_VOTE, types_pb2.ATTEMPT_PURPOSE_SAMPLE, types_pb2.ATTEMPT_PURPOSE_SHADOW)
 )
@@ -42,6 +42,7 @@ _FINISH: Final = _words(types_pb2.FinishReason, "FINISH_REASON_")
 _TASK: Final = _words(types_pb2.Task, "TASK_")
 _DOMAIN: Final = _words(types_pb2.Domain, "DOMAIN_")
 _RULE: Final = _words(types_pb2.FusionRule, "FUSION_RULE_")
+_LEVEL: Final = {Slot.CACHE: "memory", Slot.SHARED_CACHE: "shared"}
 _NAMES: Final = {
     Slot.CACHE: SpanName.CACHE,
     Slot.SHARED_CACHE: SpanName.CACHE,
@@ -59,23 +60,43 @@ class RequestSpans:
         trace: the request's place in its trace.
         ended: its books.
         at: when they were closed, on the clock of `tandem.clock.now()`.
-        said: what was said in it; None: nobody opted in.
+        capture: returns what was said in it; None: nobody opted in.
     """
 
     def __init__(
-        self, tracing: Tracing, trace: Trace, ended: Ended, at: float, said: Captured | None
+        self,
+        tracing: Tracing,
+        trace: Trace,
+        ended: Ended,
+        at: float,
+        capture: Callable[[Ended], Captured | None],
     ) -> None:
-        self._said = said
-        self._tracing, self._trace = tracing, trace
-        self._answer, self._call, self._reason = ended.answer, ended.call, ended.reason
-        self._phases, self._tried = ended.course.phases, ended.course.tried
-        self._closed = at
+        # Of most requests no spans are made, so all that can wait waits for `hold`.
+        self._tracing, self._trace, self._capture = tracing, trace, capture
+        self._ended: Ended | None = ended
+        self._answer, self._closed = ended.answer, at
         self._settled: float | None = None
         self._apart = False
-        self.count = len(self._phases) + 2 * len(self._answer.attempts) + 1
+
+    def hold(self) -> None:
+        """Hold what the spans need, and let go of the rest, such as the conversation, which may be long."""
+        ended = self._ended
+        if ended is None:
+            return
+        self._said = said = self._capture(ended)
+        self._call, self._reason = ended.call, ended.reason
+        self._phases, self._tried = ended.course.phases, ended.course.tried
+        attempts = len(ended.answer.attempts)
+        self.count = len(self._phases) + 2 * attempts + 1
         """How many spans `children` will return, or one more."""
-        self.size = self._answer.ByteSize() + (said.size if said else 0)
+        self.size = (
+            (2 + attempts) * BYTES
+            + len(ended.answer.text)
+            + len(ended.answer.reasoning)
+            + (said.size if said else 0)
+        )
         """About how many bytes of memory are held until then."""
+        self._ended = None
 
     def settle(self, answer: types_pb2.Answer, at: float, *, apart: bool = False) -> None:
         """Note what the engines counted, and when that was known; `apart`: the span of the books is told apart."""
@@ -86,25 +107,27 @@ class RequestSpans:
     def attributes(self) -> Attributes:
         """Return what the span of the call says of the request."""
         answer, call = self._answer, self._call
+        usage, target = answer.usage, answer.answered_by
         deadline_ms = (call.deadline - call.started) * 1000.0
         found: Attributes = {
             Attribute.TENANT: call.tenant,
             Attribute.CACHE_OUTCOME: _CACHE[answer.cache],
             Attribute.DEADLINE_MS: deadline_ms,
             Attribute.LEFT_MS: deadline_ms - answer.duration_ms,
-            Attribute.INPUT_TOKENS: answer.usage.input_tokens,
-            Attribute.OUTPUT_TOKENS: answer.usage.output_tokens,
+            Attribute.INPUT_TOKENS: usage.input_tokens,
+            Attribute.OUTPUT_TOKENS: usage.output_tokens,
             Attribute.COST_USD: answer.cost_nano_usd / 1e9,
         }
         if answer.HasField("plan"):
-            found[Attribute.STRATEGY] = _STRATEGY[answer.plan.strategy]
-            found[Attribute.CHOSEN_BY] = _CHOSEN_BY[answer.plan.chosen_by]
-            if answer.plan.rule:
-                found[Attribute.RULE] = answer.plan.rule
-        if answer.answered_by.tier:
-            found[Attribute.ANSWERED_BY] = _name(answer.answered_by)
+            plan = answer.plan
+            found[Attribute.STRATEGY] = _STRATEGY[plan.strategy]
+            found[Attribute.CHOSEN_BY] = _CHOSEN_BY[plan.chosen_by]
+            if plan.rule:
+                found[Attribute.RULE] = plan.rule
+        if target.tier:
+            found[Attribute.ANSWERED_BY] = _name(target)
         if answer.degradations:
-            found[Attribute.DEGRADATIONS] = [_REASON[each.reason] for each in answer.degradations]
+            found[Attribute.DEGRADATIONS] = tuple(_REASON[each.reason] for each in answer.degradations)
         if answer.HasField("ttft_ms"):
             found[Attribute.TTFT_MS] = answer.ttft_ms
         if answer.HasField("confidence"):
@@ -115,11 +138,13 @@ class RequestSpans:
 
     def spans(self) -> TraceSpans:
         """Return what makes its spans."""
-        return TraceSpans(self._tracing.maker, self._trace)
+        return self._tracing.maker.of(self._trace)
 
-    def events(self, spans: TraceSpans) -> list[Event]:
+    def events(self, spans: TraceSpans) -> list[bytes]:
         """Return what happened in it: each seam, where another model went on with what was said."""
-        attempts = self._answer.attempts
+        attempts = self._answer.attempts[:]
+        if len(attempts) < 2:
+            return []
         return [
             spans.event(
                 SpanEvent.SEAM,
@@ -134,15 +159,14 @@ class RequestSpans:
             if attempt.HasField("seam_byte_offset")
         ]
 
-    def whole(self, spans: TraceSpans) -> ReadableSpan:
+    def whole(self, spans: TraceSpans) -> bytes:
         """Return the span of the request itself, where no span of a call is that."""
         attributes = {Attribute.REQUEST_ID: self._call.request_id, **self.attributes()}
         if self._trace.keep:
             attributes[Attribute.KEEP] = self._trace.keep
         return spans.span(
             SpanName.REQUEST,
-            spans.root,
-            spans.caller(),
+            0,
             (self._call.started, self._closed),
             attributes,
             error=self._reason,
@@ -150,133 +174,140 @@ class RequestSpans:
             events=self.events(spans),
         )
 
-    def children(self, spans: TraceSpans) -> list[ReadableSpan]:
+    def children(self, spans: TraceSpans) -> list[bytes]:
         """Return the spans below it."""
         made = [self._phase(spans, phase) for phase in self._phases]
-        for attempt in self._answer.attempts:
+        for attempt in self._answer.attempts[:]:
             made.extend(self._attempt(spans, attempt))
         if self._settled is not None and not self._apart:
             made.append(self.record(spans))
         return made
 
-    def record(self, spans: TraceSpans) -> ReadableSpan:
+    def record(self, spans: TraceSpans) -> bytes:
         """Return the span of the books: from the end of the request until every token is counted."""
-        settled = all(attempt.usage_settled for attempt in self._answer.attempts)
+        settled = all(attempt.usage_settled for attempt in self._answer.attempts[:])
         return spans.span(
             SpanName.RECORD,
-            spans.context(Slot.RECORD),
-            spans.root,
+            Slot.RECORD,
             (self._closed, self._closed if self._settled is None else self._settled),
             {Attribute.SETTLED: settled},
         )
 
-    def _phase(self, spans: TraceSpans, phase: Phase) -> ReadableSpan:
+    def _phase(self, spans: TraceSpans, phase: Phase) -> bytes:
         return spans.span(
             _NAMES[phase.slot],
-            spans.context(phase.slot),
-            spans.root,
+            phase.slot,
             (phase.started, phase.ended),
-            dict(self._facts(phase.slot)),
+            self._facts(phase.slot),
             error=phase.error,
         )
 
-    def _facts(self, slot: Slot) -> Iterator[tuple[str, Any]]:
+    def _facts(self, slot: Slot) -> Attributes:
         answer = self._answer
-        if slot in (Slot.CACHE, Slot.SHARED_CACHE):
-            yield Attribute.CACHE_LEVEL, "memory" if slot == Slot.CACHE else "shared"
-        elif slot == Slot.CLASSIFY and answer.HasField("signals"):
-            signals = answer.signals
-            yield Attribute.COMPLEXITY, signals.complexity.value
-            yield Attribute.R1_SUFFICES, signals.r1_suffices.value
-            yield Attribute.TASK, _TASK[signals.task.value]
-            yield Attribute.DOMAIN, _DOMAIN[signals.domain.value]
-            yield Attribute.LANGUAGE, signals.language.value
-            yield Attribute.ARTIFACT_REVISION, signals.artifact_revision
-        elif slot == Slot.PLAN and answer.HasField("plan"):
-            yield Attribute.POLICY_REVISION, answer.plan.policy_revision
-            yield Attribute.MARGIN_MS, answer.plan.margin_ms
-            yield Attribute.RESERVE_MS, answer.plan.reserve_ms
-            if answer.plan.HasField("threshold"):
-                yield Attribute.THRESHOLD, answer.plan.threshold
-        elif slot == Slot.FUSE and answer.HasField("fusion"):
-            yield Attribute.AGREEMENT, answer.fusion.agreement
-            yield Attribute.FUSION_RULE, _RULE[answer.fusion.rule]
+        if slot == Slot.CLASSIFY and answer.HasField("signals"):
+            return _of_signals(answer.signals)
+        if slot == Slot.PLAN and answer.HasField("plan"):
+            return _of_plan(answer.plan)
+        if slot == Slot.FUSE and answer.HasField("fusion"):
+            fusion = answer.fusion
+            return {Attribute.AGREEMENT: fusion.agreement, Attribute.FUSION_RULE: _RULE[fusion.rule]}
+        level = _LEVEL.get(slot)
+        return {Attribute.CACHE_LEVEL: level} if level else {}
 
-    def _attempt(self, spans: TraceSpans, attempt: types_pb2.Attempt) -> list[ReadableSpan]:
+    def _attempt(self, spans: TraceSpans, attempt: types_pb2.Attempt) -> list[bytes]:
         """Return the spans of an attempt and of its call to the model, which begins when a place is free."""
         begun = self._call.started + attempt.started_ms / 1000.0
         end = begun + attempt.duration_ms / 1000.0
-        error = (
-            "" if attempt.outcome == ANSWERED else attempt.error_reason or _OUTCOME[attempt.outcome].upper()
-        )
-        context = spans.context(attempt_slot(attempt.index))
+        index, outcome, queued_ms = attempt.index, attempt.outcome, attempt.queued_ms
+        error = "" if outcome == ANSWERED else attempt.error_reason or _OUTCOME[outcome].upper()
+        target, slot = attempt.target, attempt_slot(index)
         around = spans.span(
             SpanName.ATTEMPT,
-            context,
-            spans.root,
-            (begun - attempt.queued_ms / 1000.0, end),
+            slot,
+            (begun - queued_ms / 1000.0, end),
             {
-                Attribute.ATTEMPT: attempt.index,
+                Attribute.ATTEMPT: index,
                 Attribute.PURPOSE: _PURPOSE[attempt.purpose],
-                Attribute.OUTCOME: _OUTCOME[attempt.outcome],
-                Attribute.TIER: attempt.target.tier,
-                Attribute.VARIANT: attempt.target.variant,
-                Attribute.QUEUED_MS: attempt.queued_ms,
+                Attribute.OUTCOME: _OUTCOME[outcome],
+                Attribute.TIER: target.tier,
+                Attribute.VARIANT: target.variant,
+                Attribute.QUEUED_MS: queued_ms,
                 Attribute.ALLOWANCE_MS: attempt.allowance_ms,
             },
             error=error,
-            links=self._links(spans, attempt),
+            events=self._links(spans, attempt),
         )
-        events = []
-        if attempt.HasField("ttft_ms"):
-            events.append(spans.event(SpanEvent.FIRST_TOKEN, begun + attempt.ttft_ms / 1000.0, {}))
+        first = attempt.ttft_ms / 1000.0 if attempt.HasField("ttft_ms") else None
         chat = spans.span(
             f"{SpanName.CHAT} {attempt.model}",
-            spans.context(chat_slot(attempt.index)),
-            context,
+            chat_slot(index),
             (begun, end),
-            self._gen_ai(attempt),
-            kind=SpanKind.CLIENT,
+            self._gen_ai(attempt, first),
+            below=slot,
+            kind=CLIENT,
             error=error,
-            events=events,
+            events=[] if first is None else [spans.event(SpanEvent.FIRST_TOKEN, begun + first, {})],
         )
         return [around, chat]
 
-    def _gen_ai(self, attempt: types_pb2.Attempt) -> Attributes:
-        sampling = self._tried[attempt.index].sampling
-        top_k: int | float = sampling.top_k if self._tracing.latest_gen_ai else float(sampling.top_k)
+    def _gen_ai(self, attempt: types_pb2.Attempt, first: float | None) -> Attributes:
+        index, model, usage, finish = attempt.index, attempt.model, attempt.usage, attempt.finish_reason
+        sampling = self._tried[index].sampling
+        top_k = sampling.top_k
         found: Attributes = {
             Attribute.GEN_AI_OPERATION: OPERATION,
             Attribute.GEN_AI_PROVIDER: PROVIDER,
-            Attribute.GEN_AI_MODEL: attempt.model,
+            Attribute.GEN_AI_MODEL: model,
             Attribute.GEN_AI_STREAM: True,
             Attribute.GEN_AI_MAX_TOKENS: sampling.max_tokens,
             Attribute.GEN_AI_TEMPERATURE: sampling.temperature,
             Attribute.GEN_AI_TOP_P: sampling.top_p,
-            Attribute.GEN_AI_TOP_K: top_k,
-            Attribute.GEN_AI_RESPONSE_ID: f"{self._call.request_id}/{attempt.index}",
-            Attribute.GEN_AI_INPUT_TOKENS: attempt.usage.input_tokens,
-            Attribute.GEN_AI_OUTPUT_TOKENS: attempt.usage.output_tokens,
+            Attribute.GEN_AI_TOP_K: top_k if self._tracing.latest_gen_ai else float(top_k),
+            Attribute.GEN_AI_RESPONSE_ID: f"{self._call.request_id}/{index}",
+            Attribute.GEN_AI_INPUT_TOKENS: usage.input_tokens,
+            Attribute.GEN_AI_OUTPUT_TOKENS: usage.output_tokens,
         }
         if sampling.HasField("seed"):
             found[Attribute.GEN_AI_SEED] = sampling.seed
-        if attempt.HasField("ttft_ms"):
-            found[Attribute.GEN_AI_FIRST_CHUNK] = attempt.ttft_ms / 1000.0
-        if attempt.finish_reason:
-            found[Attribute.GEN_AI_RESPONSE_MODEL] = attempt.model
-            found[Attribute.GEN_AI_FINISH_REASONS] = [_FINISH[attempt.finish_reason]]
+        if first is not None:
+            found[Attribute.GEN_AI_FIRST_CHUNK] = first
+        if finish:
+            found[Attribute.GEN_AI_RESPONSE_MODEL] = model
+            found[Attribute.GEN_AI_FINISH_REASONS] = (_FINISH[finish],)
         if self._said:
             found[Attribute.GEN_AI_INPUT_MESSAGES] = self._said.asked()
             if attempt.outcome == ANSWERED and attempt.target == self._answer.answered_by:
-                finish = _FINISH[attempt.finish_reason]
-                found[Attribute.GEN_AI_OUTPUT_MESSAGES] = self._said.answered(self._answer, finish)
+                answered = self._said.answered(self._answer, _FINISH[finish])
+                found[Attribute.GEN_AI_OUTPUT_MESSAGES] = answered
         return found
 
-    def _links(self, spans: TraceSpans, attempt: types_pb2.Attempt) -> list[Link]:
+    def _links(self, spans: TraceSpans, attempt: types_pb2.Attempt) -> list[bytes]:
         if attempt.purpose not in COMPARED:
             return []
         fused = any(phase.slot == Slot.FUSE for phase in self._phases)
         return [spans.link(Slot.FUSE, _PURPOSE[attempt.purpose])] if fused else []
+
+
+def _of_signals(signals: types_pb2.Signals) -> Attributes:
+    return {
+        Attribute.COMPLEXITY: signals.complexity.value,
+        Attribute.R1_SUFFICES: signals.r1_suffices.value,
+        Attribute.TASK: _TASK[signals.task.value],
+        Attribute.DOMAIN: _DOMAIN[signals.domain.value],
+        Attribute.LANGUAGE: signals.language.value,
+        Attribute.ARTIFACT_REVISION: signals.artifact_revision,
+    }
+
+
+def _of_plan(plan: types_pb2.Plan) -> Attributes:
+    found: Attributes = {
+        Attribute.POLICY_REVISION: plan.policy_revision,
+        Attribute.MARGIN_MS: plan.margin_ms,
+        Attribute.RESERVE_MS: plan.reserve_ms,
+    }
+    if plan.HasField("threshold"):
+        found[Attribute.THRESHOLD] = plan.threshold
+    return found
 
 
 def _before(attempts: Sequence[types_pb2.Attempt], attempt: types_pb2.Attempt) -> types_pb2.Attempt:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from opentelemetry.sdk.trace import ReadableSpan
-
 from tandem.clock import now
 from tandem.errors import FAULTS
 from tandem.orchestrator.content import Captured
@@ -34,7 +32,7 @@ class RequestTracing:
         if why:
             trace.keep_for(why)
         if trace.story is None and not (trace.handed or ended.method == ITEM):
-            trace.story = RequestSpans(self._tracing, trace, ended, now(), self._captured(ended))
+            trace.story = RequestSpans(self._tracing, trace, ended, now(), self._captured)
 
     def settled(self, ended: Ended) -> None:
         """Tell what is known only now, or has no call of its own to be told with."""
@@ -47,8 +45,10 @@ class RequestTracing:
             if trace.handed and trace.kept:
                 self._tracing.put(_Late(story))
         elif trace.kept:
-            story = RequestSpans(self._tracing, trace, ended, now(), self._captured(ended))
-            story.settle(ended.answer, now())
+            at = now()
+            story = RequestSpans(self._tracing, trace, ended, at, self._captured)
+            story.settle(ended.answer, at)
+            story.hold()
             self._tracing.put(_Whole(story))
 
     def _captured(self, ended: Ended) -> Captured | None:
@@ -74,7 +74,7 @@ class _Whole:
         self.count = 1 + story.count
         self.size = story.size
 
-    def spans(self) -> list[ReadableSpan]:
+    def spans(self) -> list[bytes]:
         """Make its spans."""
         spans = self._story.spans()
         return [self._story.whole(spans), *self._story.children(spans)]
@@ -89,6 +89,6 @@ class _Late:
     def __init__(self, story: RequestSpans) -> None:
         self._story = story
 
-    def spans(self) -> list[ReadableSpan]:
+    def spans(self) -> list[bytes]:
         """Make the span of the books."""
         return [self._story.record(self._story.spans())]

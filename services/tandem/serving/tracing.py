@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanKind
-
 from tandem.call import Call
 from tandem.clock import now
 from tandem.errors import FAULTS, TandemError
 from tandem.telemetry.names import Attribute
-from tandem.telemetry.spans import Attributes, TraceSpans
+from tandem.telemetry.spans import SERVER, Attributes
 from tandem.telemetry.trace import Trace
 from tandem.telemetry.tracing import Tracing
 
@@ -28,11 +25,12 @@ class RpcSpans:
         trace = call.trace or self._tracing.begin(call.traceparent)
         if trace is None:
             return
-        reason = error.reason if error else ""
-        if reason in FAULTS:
+        if error is not None and error.reason in FAULTS:
             trace.keep_for(FAILED)
         trace.handed = True
         if trace.kept:
+            if trace.story is not None:
+                trace.story.hold()
             self._tracing.put(_Served(self._tracing, trace, method.lstrip("/"), call, error))
 
 
@@ -58,27 +56,23 @@ class _Served:
         """About how many bytes of memory it holds."""
         return self._trace.story.size if self._trace.story else 0
 
-    def spans(self) -> list[ReadableSpan]:
+    def spans(self) -> list[bytes]:
         """Make its spans."""
         trace, story = self._trace, self._trace.story
-        spans = TraceSpans(self._tracing.maker, trace)
-        attributes: Attributes = {
-            Attribute.RPC_SYSTEM: "grpc",
-            Attribute.RPC_METHOD: self._method,
-            Attribute.RPC_STATUS: self._code,
-            Attribute.REQUEST_ID: self._request_id,
-        }
+        spans = self._tracing.maker.of(trace)
+        attributes: Attributes = story.attributes() if story else {}
+        attributes[Attribute.RPC_SYSTEM] = "grpc"
+        attributes[Attribute.RPC_METHOD] = self._method
+        attributes[Attribute.RPC_STATUS] = self._code
+        attributes[Attribute.REQUEST_ID] = self._request_id
         if trace.keep:
             attributes[Attribute.KEEP] = trace.keep
-        if story:
-            attributes.update(story.attributes())
         served = spans.span(
             self._method,
-            spans.root,
-            spans.caller(),
+            0,
             (self._started, self._ended),
             attributes,
-            kind=SpanKind.SERVER,
+            kind=SERVER,
             error=self._reason,
             fault=self._reason in FAULTS,
             events=story.events(spans) if story else (),

@@ -8,9 +8,6 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-
 from tandem.telemetry.logs import logger
 from tandem.telemetry.spans import SpanMaker
 
@@ -25,8 +22,6 @@ CALLS_AT_A_TIME: Final = 8
 
 Else the requests, which want it too, would wait for it up to five. Offering it is a call of the system.
 """
-EXPORT_SECONDS: Final = 1.0
-"""Longest time that a span waits for others to go with it."""
 CLOSE_SECONDS: Final = 5.0
 """How long the last spans may take when the process ends."""
 
@@ -44,8 +39,18 @@ class Told(Protocol):
     def size(self) -> int:
         """About how many bytes of memory it holds."""
 
-    def spans(self) -> list[ReadableSpan]:
+    def spans(self) -> list[bytes]:
         """Make its spans."""
+
+
+class Exporter(Protocol):
+    """Takes spans away. Called from one thread, and may take its time."""
+
+    def export(self, request: bytes) -> bool:
+        """Send the bytes of an `ExportTraceServiceRequest`; return whether they were taken."""
+
+    def shutdown(self) -> None:
+        """Stop, also what is under way."""
 
 
 class Exporting:
@@ -53,12 +58,14 @@ class Exporting:
 
     Args:
         exporter: where the spans go.
-        maker: whose clock is set before spans are made.
+        maker: makes the spans.
+        longest_wait: seconds that a span waits for others to go with it.
     """
 
-    def __init__(self, exporter: SpanExporter, maker: SpanMaker) -> None:
+    def __init__(self, exporter: Exporter, maker: SpanMaker, longest_wait: float) -> None:
         self._exporter = exporter
         self._maker = maker
+        self._longest_wait = longest_wait
         self._queue: deque[Told] = deque()
         self._bytes = 0
         self._spans = 0
@@ -97,14 +104,14 @@ class Exporting:
 
     def _run(self) -> None:
         while not self._closing:
-            self._wake.wait(EXPORT_SECONDS)
+            self._wake.wait(self._longest_wait)
             self._wake.clear()
             self._drain()
         self._drain()
 
     def _drain(self) -> None:
         self._maker.set_clock()
-        batch: list[ReadableSpan] = []
+        batch: list[bytes] = []
         calls = 0
         while (told := self._next()) is not None:
             batch.extend(self._made(told))
@@ -126,7 +133,7 @@ class Exporting:
             self._spans -= told.count
             return told
 
-    def _made(self, told: Told) -> Sequence[ReadableSpan]:
+    def _made(self, told: Told) -> Sequence[bytes]:
         try:
             return told.spans()
         except Exception:  # noqa: BLE001 - a defect here must not end the thread
@@ -134,13 +141,13 @@ class Exporting:
             self.dropped += told.count
             return ()
 
-    def _export(self, batch: Sequence[ReadableSpan]) -> None:
+    def _export(self, batch: Sequence[bytes]) -> None:
         try:
-            result = self._exporter.export(batch)
+            taken = self._exporter.export(self._maker.request(batch))
         except Exception:  # noqa: BLE001 - nor one of an exporter
             _log.exception("the exporter of spans failed")
-            result = SpanExportResult.FAILURE
-        if result is SpanExportResult.SUCCESS:
+            taken = False
+        if taken:
             self.exported += len(batch)
             return
         self.dropped += len(batch)

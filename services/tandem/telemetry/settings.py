@@ -39,6 +39,9 @@ class TracingSettings(BaseSettings):
     otel_traces_sampler_arg: float = Field(default=1.0, ge=0, le=1)
     """Part of the traces that a sampler with `traceidratio` keeps, 0 to 1."""
 
+    otel_bsp_schedule_delay: int = Field(default=1000, ge=1)
+    """Longest time that a span waits for others to go with it, in milliseconds; 512 go at once."""
+
     otel_service_name: str = ""
     """Name of the service in its spans. Empty: `tandem-orchestrator` and the like."""
 

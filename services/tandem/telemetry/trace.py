@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import Event, ReadableSpan
-    from opentelemetry.util.types import AttributeValue
+from tandem.telemetry.wire import child, traceparent
 
-    from tandem.telemetry.spans import TraceSpans
+if TYPE_CHECKING:
+    from tandem.telemetry.spans import Attributes
+    from tandem.telemetry.wire import TraceSpans
 
 # W3C Trace Context: versions after 00 may carry more behind the flags, ff is no version, zeros are no identifier.
 _TRACEPARENT: Final = re.compile(
@@ -24,12 +24,13 @@ _TRACEPARENT: Final = re.compile(
 )
 _SAMPLED: Final = 0x01
 _IDENTIFIER: Final = (1 << 64) - 1
-_STEP: Final = 0x9E3779B97F4A7C15
-"""Odd, so that its multiples differ: every span of a request gets an identifier of its own from the first."""
 
 
 class Story(Protocol):
     """What is told of a request beside the call itself."""
+
+    def hold(self) -> None:
+        """Hold what the spans need, and let go of the rest: they will be made. Comes before all others."""
 
     @property
     def count(self) -> int:
@@ -39,13 +40,13 @@ class Story(Protocol):
     def size(self) -> int:
         """About how many bytes of memory are held until then."""
 
-    def attributes(self) -> dict[str, AttributeValue]:
+    def attributes(self) -> Attributes:
         """Return what the span of the call says of the request."""
 
-    def events(self, spans: TraceSpans) -> Sequence[Event]:
+    def events(self, spans: TraceSpans) -> Sequence[bytes]:
         """Return what happened in it."""
 
-    def children(self, spans: TraceSpans) -> list[ReadableSpan]:
+    def children(self, spans: TraceSpans) -> list[bytes]:
         """Return the spans below it."""
 
 
@@ -76,11 +77,11 @@ class Trace:
 
     def child(self, slot: int) -> int:
         """Return the identifier of the span that a place in the request has; 0 is the request itself."""
-        return ((self.span_id + slot * _STEP) & _IDENTIFIER) or 1
+        return child(self.span_id, slot)
 
     def traceparent(self, slot: int = 0) -> str:
         """Return the context as the span of a place passes it on."""
-        return f"00-{self.trace_id}-{self.child(slot):016x}-{'01' if self.sampled else '00'}"
+        return traceparent(self.trace_id, self.span_id, slot, self.sampled)
 
     def branch(self) -> Trace:
         """Return the place of a request within this one."""
@@ -109,7 +110,7 @@ class Parent:
 
 def parse(traceparent: str) -> Parent | None:
     """Return what a value of `traceparent` says; None: it is absent or not valid."""
-    found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    found = _TRACEPARENT.fullmatch(traceparent)
     if found is None:
         return None
     trace_id, span_id, flags = found.groups()
@@ -122,32 +123,34 @@ def trace_id_of(traceparent: str) -> str:
     return parent.trace_id if parent else ""
 
 
-@dataclass(frozen=True, slots=True)
 class Sampling:
-    """Which traces are kept whatever happens in them."""
+    """Which traces are kept whatever happens in them.
 
-    ratio: float = 1.0
-    """Part of the traces that begin here, 0 to 1."""
-    follows_parent: bool = True
-    """Whether a caller's decision counts."""
+    Args:
+        ratio: part of the traces that begin here, 0 to 1.
+        follows_parent: whether a caller's decision counts.
+    """
 
-    def decide(self, trace_id: str, parent: Parent | None) -> bool:
+    def __init__(self, ratio: float = 1.0, follows_parent: bool = True) -> None:
+        self._follows_parent = follows_parent
+        self._bound = round(ratio * (_IDENTIFIER + 1))
+
+    def decide(self, trace_id: int, parent: Parent | None) -> bool:
         """Return whether a trace is kept.
 
         The ratio counts as in OpenTelemetry's TraceIdRatioBased: services with the same ratio decide alike.
         """
-        if parent is not None and self.follows_parent:
+        if parent is not None and self._follows_parent:
             return parent.sampled
-        if self.ratio >= 1.0:
-            return True
-        return int(trace_id[16:], 16) < round(self.ratio * (_IDENTIFIER + 1))
+        return trace_id & _IDENTIFIER < self._bound
 
     def begin(self, traceparent: str, *, begins: bool) -> Trace | None:
         """Return the place of a request that arrives; None: it belongs to no trace, and none `begins` here."""
-        parent = parse(traceparent)
+        parent = parse(traceparent) if traceparent else None
         if parent is not None:
-            return Trace(parent.trace_id, parent.span_id, sampled=self.decide(parent.trace_id, parent))
+            sampled = self.decide(int(parent.trace_id, 16), parent)
+            return Trace(parent.trace_id, parent.span_id, sampled=sampled)
         if not begins:
             return None
-        trace_id = f"{random.getrandbits(128) or 1:032x}"
-        return Trace(trace_id, "", sampled=self.decide(trace_id, None))
+        trace_id = random.getrandbits(128) or 1
+        return Trace(f"{trace_id:032x}", "", sampled=self.decide(trace_id, None))

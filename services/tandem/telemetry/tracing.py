@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
@@ -14,9 +15,7 @@ from tandem.telemetry.settings import TracingSettings
 from tandem.telemetry.trace import Trace
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace.export import SpanExporter
-
-    from tandem.telemetry.exporting import Told
+    from tandem.telemetry.exporting import Exporter, Told
 
 NAMESPACE: Final = "tandem"
 
@@ -34,7 +33,7 @@ class Tracing:
     """
 
     def __init__(
-        self, service: str, settings: TracingSettings, exporter: SpanExporter, *, begins: bool = True
+        self, service: str, settings: TracingSettings, exporter: Exporter, *, begins: bool = True
     ) -> None:
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - see above
 
@@ -57,9 +56,9 @@ class Tracing:
         """Makes spans of this process."""
         self.latest_gen_ai = LATEST_GEN_AI in settings.opt_ins()
         """Whether the newer conventions of generative AI are wanted."""
-        self._sampling = settings.sampling()
-        self._begins = begins
-        self._exporting = Exporting(exporter, self.maker)
+        self.begin: Callable[[str], Trace | None] = partial(settings.sampling().begin, begins=begins)
+        """Returns the place of a request that arrives with a `traceparent`; None: it is not traced."""
+        self._exporting = Exporting(exporter, self.maker, settings.otel_bsp_schedule_delay / 1000.0)
 
     @property
     def dropped(self) -> int:
@@ -70,10 +69,6 @@ class Tracing:
     def exported(self) -> int:
         """Spans that reached the collector."""
         return self._exporting.exported
-
-    def begin(self, traceparent: str) -> Trace | None:
-        """Return the place of a request that arrives with this context; None: it is not traced."""
-        return self._sampling.begin(traceparent, begins=self._begins)
 
     def put(self, told: Told) -> None:
         """Have the spans made and exported of something that has ended; never waits."""

@@ -72,7 +72,7 @@ def test_every_span_of_a_request_has_its_own_identifier() -> None:
 @given(st.floats(0, 1), st.integers(1, (1 << 128) - 1))
 def test_the_ratio_decides_as_opentelemetrys(ratio: float, trace_id: int) -> None:
     theirs = TraceIdRatioBased(ratio).should_sample(None, trace_id, "").decision
-    assert Sampling(ratio).decide(f"{trace_id:032x}", None) == (theirs is Decision.RECORD_AND_SAMPLE)
+    assert Sampling(ratio).decide(trace_id, None) == (theirs is Decision.RECORD_AND_SAMPLE)
 
 
 @pytest.mark.parametrize(
