@@ -86,9 +86,9 @@ async def test_32_streams_at_a_time_are_all_answered_and_counted(client: Client,
     answers = await asyncio.gather(*(ask(number) for number in range(32)))
 
     assert all(answer.text.strip() for answer in answers)
-    # With all cores busy the classifier may be late; that costs signals, no answer.
+    # With all cores busy the classifier may be late, and so may a first token; that costs no answer.
     reasons = {degradation.reason for answer in answers for degradation in answer.degradations}
-    assert reasons <= {types_pb2.DEGRADATION_REASON_CLASSIFIER}
+    assert reasons <= {types_pb2.DEGRADATION_REASON_CLASSIFIER, types_pb2.DEGRADATION_REASON_TIMEOUT}
     after = await books.settled()
     made = sum(after.values()) - sum(before.values())
     assert sum(answer.usage.output_tokens for answer in answers) == made

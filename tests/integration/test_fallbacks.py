@@ -19,6 +19,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TIMEOUT = types_pb2.DEGRADATION_REASON_TIMEOUT
 OUT_OF_MEMORY = types_pb2.DEGRADATION_REASON_OUT_OF_MEMORY
+WAKE_SECONDS = 0.25
+"""How long this process may wait for a core before it can read what came in time."""
 STORY = "One  two\n\nthree 量子 🙂 four,   five.\n"
 
 
@@ -220,7 +222,7 @@ async def test_all_models_hanging_is_a_typed_error_by_the_deadline(
             sim(fault="hang"), tier="pro", no_cache=True, request_id="nobody", deadline_seconds=1.0
         )
 
-    assert 0.8 < time.monotonic() - started < 1.0
+    assert 0.8 < time.monotonic() - started < 1.0 + WAKE_SECONDS
     assert caught.value.details.metadata["request_id"] == "nobody"
 
 
@@ -230,7 +232,7 @@ async def test_text_that_was_shown_is_the_answer_when_nothing_more_comes(client:
 
     events = [event async for event in stream]
 
-    assert 1.2 < time.monotonic() - started < 1.5
+    assert 1.2 < time.monotonic() - started < 1.5 + WAKE_SECONDS
     assert stream.answer.finish_reason == types_pb2.FINISH_REASON_LENGTH
     reasons = [each.reason for each in stream.answer.degradations]
     assert reasons == [TIMEOUT, types_pb2.DEGRADATION_REASON_DEADLINE]

@@ -177,7 +177,8 @@ async def test_a_model_that_crashes_takes_no_token_with_it(mode: str) -> None:
     ):
         beside = asyncio.create_task(read(inference, sim(tokens=5000, tpot_ms=2), "beside", seconds=3))
         crash = asyncio.create_task(
-            read(inference, sim(tokens=50, tpot_ms=1, fault="crash", at=33), "crashed", seconds=3)
+            # Late enough that what is beside it has begun too.
+            read(inference, sim(tokens=50, tpot_ms=10, fault="crash", at=33), "crashed", seconds=3)
         )
         ends = await asyncio.gather(beside, crash, return_exceptions=True)
         settled = [await settle(inference, name, seconds=60) for name in ("crashed", "beside")]
