@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from tandem.classifier.courtesy import without_courtesy
-from tandem.classifier.leaning import leans_back, says_nothing
+from tandem.classifier.leaning import leans_back, offers_nothing, says_nothing
 from tandem.classifier.sample import ends
 from tandem.v1 import types_pb2
 
@@ -76,9 +76,10 @@ def _previous_user(messages: Sequence[types_pb2.Message], end: int) -> int | Non
 
 
 def _offer(text: str) -> str:
-    """Return the question at the end of an assistant's turn, empty if there is none."""
+    """Return the question at the end of an assistant's turn; empty: there is none, or only one to go on."""
     end = text[-OFFER_CHARACTERS:].rstrip()
-    return _SENTENCE_END.split(end)[-1].strip() if _OFFER.search(end) else ""
+    offer = _SENTENCE_END.split(end)[-1].strip() if _OFFER.search(end) else ""
+    return "" if offers_nothing(offer) else offer
 
 
 def _text(message: types_pb2.Message) -> tuple[str, int]:

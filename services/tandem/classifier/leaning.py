@@ -26,6 +26,9 @@ _APPROVING: Final = frozenset(
         "keep going lets let s of course the both all again i for is what want thank thanks you"
     )
 )
+_OFFERING: Final = _APPROVING | frozenset(
+    ("shall", "should", "would", "can", "may", "like", "me", "we", "to")
+)
 _STEERING: Final = _APPROVING | frozenset(
     _WORD.findall(
         "option part second first third last former latter one two three ones other another step line "
@@ -55,6 +58,7 @@ _STEERING_PIECES: Final = re.compile(
     "|重新|应该|计算|正确|错误|这段|原文|全文|[中英法德日俄韩]文|[英法德日俄韩]语|西班牙语"
     "|[的了吧呢吗啊呀嘛哦嗯请我你您它他她这那个种点些一下再也还就都更太不没有是对错好行要想看说讲写做来给让把用成换改问算试懂举短长出能会得]"
 )
+_OFFERING_PIECES: Final = re.compile(f"{_APPROVING_PIECES.pattern}|需要|希望|[想不我你您吗呢么让]")
 
 _GREETING: Final = re.compile(
     r"^\W*(?:(?:ok|okay|good|great|no)\W+)?(?:thank|thx|bye|hello|hi\b|hey\b|how are you|who are you|what can you do"
@@ -119,6 +123,12 @@ def says_nothing(text: str) -> bool:
         return False
     bare = _bare(text)
     return _APPROVING.issuperset(_WORD.findall(bare)) and not _HAN.search(_APPROVING_PIECES.sub("", bare))
+
+
+def offers_nothing(text: str) -> bool:
+    """Tell whether the offer of an assistant is only to go on."""
+    bare = _bare(text)
+    return _OFFERING.issuperset(_WORD.findall(bare)) and not _HAN.search(_OFFERING_PIECES.sub("", bare))
 
 
 def _steers(bare: str) -> bool:

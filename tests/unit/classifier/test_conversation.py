@@ -54,8 +54,26 @@ def test_an_approval_asks_for_the_offer_that_it_approves() -> None:
         question((USER, "hi"), (ASSISTANT, offer), (USER, "yes"))
         == "hi\nShall I prove Fermat's last theorem?"
     )
+    short = ((USER, PROOF), (ASSISTANT, "It is long. Should I write it in Lean?"), (USER, "yes"))
+    assert question(*short) == f"{PROOF}\nShould I write it in Lean?"
     chinese = "你好！要不要我证明费马大定理？"
     assert question((USER, "嗨"), (ASSISTANT, chinese), (USER, "好的")) == "嗨\n要不要我证明费马大定理？"
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        "Shall I go on?",
+        "Would you like me to continue?",
+        "Do you want me to do this?",
+        "要继续吗？",
+        "需要我继续说下去吗？",
+        "要不要我往下写？",
+    ],
+)
+def test_an_offer_to_go_on_adds_nothing(offer: str) -> None:
+    assert question((USER, PROOF), (ASSISTANT, f"I can prove it. {offer}"), (USER, "Yes, please.")) == PROOF
+    assert question((USER, PROOF), (ASSISTANT, offer), (USER, "好的，继续")) == PROOF
 
 
 @pytest.mark.parametrize(
@@ -132,7 +150,7 @@ def test_an_approval_after_a_change_of_the_system_prompt_is_one_too() -> None:
 
 def test_the_first_turn_stands_for_itself() -> None:
     assert question((USER, "yes")) == "yes"
-    assert question((SYSTEM, "Be brief."), (ASSISTANT, "Shall I?"), (USER, "yes")) == "Shall I?"
+    assert question((SYSTEM, "Be brief."), (ASSISTANT, "Shall I prove it?"), (USER, "yes")) == "Shall I prove it?"
     assert question((ASSISTANT, "Nobody asked.")) == "Nobody asked."
 
 
