@@ -150,7 +150,10 @@ def test_an_approval_after_a_change_of_the_system_prompt_is_one_too() -> None:
 
 def test_the_first_turn_stands_for_itself() -> None:
     assert question((USER, "yes")) == "yes"
-    assert question((SYSTEM, "Be brief."), (ASSISTANT, "Shall I prove it?"), (USER, "yes")) == "Shall I prove it?"
+    assert (
+        question((SYSTEM, "Be brief."), (ASSISTANT, "Shall I prove it?"), (USER, "yes"))
+        == "Shall I prove it?"
+    )
     assert question((ASSISTANT, "Nobody asked.")) == "Nobody asked."
 
 
