@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import grpc.aio
-
 from tandem.call import Call
 from tandem.catalogue import Catalogue, load_catalogue
 from tandem.clock import now
@@ -21,6 +19,7 @@ from tandem.inference.triton import TritonEngine
 from tandem.protocols import Inference
 from tandem.serving.clients import Callee, open_channel
 from tandem.serving.exposition import exposed
+from tandem.serving.lasting_channel import LastingChannel
 from tandem.serving.rpc_metrics import RpcMetrics
 from tandem.serving.run import HEALTH_SECONDS, HealthCheck, run
 from tandem.serving.server import Server
@@ -34,7 +33,7 @@ _log = logger("inference")
 
 
 def build(
-    catalogue: Catalogue, tier: str, triton: grpc.aio.Channel, tracing: Tracing | None = None
+    catalogue: Catalogue, tier: str, triton: LastingChannel, tracing: Tracing | None = None
 ) -> InferenceCore:
     """Return the core of one tier on a Triton server; it traces its calls to Triton unless its caller does."""
     engine = TritonEngine(triton, tracing)
