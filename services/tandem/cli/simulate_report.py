@@ -256,10 +256,9 @@ def _size_row(simulated: Simulated, size: Size) -> tuple[str, ...]:
 def _warnings(simulated: Simulated) -> Iterator[str]:
     deployment = simulated.study.deployment
     for tier in deployment.replicas:
-        admitted, places = deployment.admitted(tier), deployment.places(tier)
-        if admitted < places:
+        places = deployment.places(tier)
+        if deployment.orchestrators > places:
             yield (
-                f"the replicas of {tier} compute {places} sequences at a time, but {deployment.orchestrators} "
-                f"orchestrators let only {admitted} in: each lets in the variant's concurrency; "
-                f"{deployment.replicas[tier]} orchestrators fill them"
+                f"the replicas of {tier} compute {places} sequences at a time, and each of {deployment.orchestrators} "
+                "orchestrators lets in one at least; take fewer orchestrators"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import AsyncGenerator, Mapping
 from enum import Enum
 from functools import partial
@@ -79,6 +80,8 @@ _OPTIONS: Final = (
     # Its own connections: it must not inherit the failures of another channel to the same address.
     ("grpc.use_local_subchannel_pool", 1),
 )
+# By its name in the user agent a process is known to those whose health it watches, however many connections it has.
+_NAMED: Final = (("grpc.primary_user_agent", f"tandem/{secrets.token_hex(8)}"),)
 # Nothing but what is named here: a call costs a tenth less without the rest, such as compression and retries.
 _LEAN: Final = (("grpc.minimal_stack", 1), ("grpc.enable_deadline_checking", 1))
 
@@ -98,6 +101,8 @@ def open_channel(target: str, tls: Tls | None = None, callee: Callee = Callee.SE
     options: list[tuple[str, Any]] = [*_OPTIONS, ("grpc.service_config", json.dumps(config))]
     if callee in {Callee.SERVICE, Callee.FOREIGN}:
         options += _LEAN
+    if callee is Callee.SERVICE:
+        options += _NAMED
     # A client's target may be a balancer's name, which gives some of many addresses, others each time.
     followed_target = () if callee is Callee.FRONT else (partial(addresses_of, target),)
     if tls is None:
