@@ -95,6 +95,15 @@ def test_what_sharing_costs_is_told(orchestrators: int, words: str) -> None:
     assert ("note:" in result.stdout) == bool(words)
 
 
+def test_accelerators_that_tiers_share_are_told_not_to_be_simulated() -> None:
+    orin = ("--values", P4D[0], "--values", CHART / "values-orin.yaml")
+    content = json.loads(run(*orin, *QUICK, "--rps", "0.1:0.2", "--json").stdout)
+    (warning,) = content["warnings"]
+    assert warning.startswith(
+        "all tiers lie on the same accelerators (shareAccelerators), and each is simulated as if"
+    )
+
+
 def test_a_catalogue_has_no_nodes() -> None:
     result = run("--catalogue", CATALOGUE, *QUICK, "--rps", "0.1:1", "--json")
     content = json.loads(result.stdout)

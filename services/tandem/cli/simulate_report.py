@@ -255,6 +255,11 @@ def _size_row(simulated: Simulated, size: Size) -> tuple[str, ...]:
 
 def _warnings(simulated: Simulated) -> Iterator[str]:
     deployment = simulated.study.deployment
+    if deployment.same_accelerators:
+        yield (
+            "all tiers lie on the same accelerators (shareAccelerators), and each is simulated as if it had its own: "
+            "in truth they slow each other down, so less is answered than this says, and fewer nodes are needed"
+        )
     for tier in deployment.replicas:
         places = deployment.places(tier)
         if deployment.orchestrators > places:

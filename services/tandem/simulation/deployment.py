@@ -22,6 +22,8 @@ class Deployment:
     replicas: Mapping[str, int]
     """By tier, each 1 or more."""
     orchestrators: int = 1
+    same_accelerators: bool = False
+    """True if all tiers lie on the same ones, which the simulation does not know: it gives each its own."""
 
     @property
     def cells(self) -> int:
