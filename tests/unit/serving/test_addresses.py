@@ -53,7 +53,7 @@ async def test_all_addresses_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_resolver_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "LOOKUP_SECONDS", 0.05)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(0.5))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(2.0))
     began = asyncio.get_running_loop().time()
     assert await addresses_of("dns:///tritons:8001") == set()
-    assert asyncio.get_running_loop().time() - began < 0.4
+    assert asyncio.get_running_loop().time() - began < 1.5
