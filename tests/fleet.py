@@ -53,9 +53,10 @@ def _free_ports() -> dict[str, list[int]]:
 
 @dataclass(slots=True)
 class Fleet:
-    """Replicas of every service on one Triton; each component has a port more than replicas, for the one to come."""
+    """Replicas of every service; each component has a port more than replicas, for the one to come."""
 
-    triton: TritonProcess
+    tritons: Mapping[str, str]
+    """Where the Tritons of each tier are, as gRPC names targets."""
     folder: Path
     ports: Mapping[str, Sequence[int]] = field(default_factory=_free_ports)
     replicas: dict[str, list[Replica]] = field(default_factory=lambda: {name: [] for name in COMPONENTS})
@@ -117,7 +118,7 @@ class Fleet:
     def _settings(self, service: str, tier: str, port: int, ledger: Path | None) -> dict[str, str]:
         settings = {"listen": f"127.0.0.1:{port}", "drain_seconds": str(DRAIN_SECONDS), "log_level": "info"}
         if service == "inference":
-            settings |= {"tier": tier, "triton": self.triton.grpc_address, "catalogue": str(CATALOGUE)}
+            settings |= {"tier": tier, "triton": self.tritons[tier], "catalogue": str(CATALOGUE)}
         if service == "orchestrator":
             settings |= {name: self.target(name) for name in ("classifier", "fusion")}
             settings["tiers"] = json.dumps({name: self.target(f"inference-{name}") for name in TIERS})
@@ -126,9 +127,10 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet(triton: TritonProcess, folder: Path) -> AsyncIterator[Fleet]:
-    """Run all replicas of all services while the context is open."""
-    running = Fleet(triton, folder)
+async def fleet(triton: TritonProcess | Mapping[str, str], folder: Path) -> AsyncIterator[Fleet]:
+    """Run all replicas of all services while the context is open; `triton` may be a target for each tier."""
+    target = dict.fromkeys(TIERS, triton.grpc_address) if isinstance(triton, TritonProcess) else triton
+    running = Fleet(target, folder)
     try:
         for component in COMPONENTS:
             await asyncio.gather(*(running.start(component) for _ in range(REPLICAS)))

@@ -93,7 +93,7 @@ class Variant(Section):
     context_tokens: int = Field(ge=1)
     """Most tokens of prompt and answer together."""
     concurrency: int = Field(default=32, ge=1)
-    """Most attempts at a time; fewer while it is in trouble."""
+    """Most attempts at a time on each Triton that has it; fewer while it is in trouble."""
     latency: Latency
     """Expected speed; time for fallbacks is reserved by it until attempts have shown the real one."""
     load: Literal["resident", "on-demand"] = "resident"

@@ -74,15 +74,21 @@ class Cluster:
     async def replace(self, name: str) -> Pod:
         """Start another pod in place of one that has ended, at another address."""
         gone = self.pods.pop(name)
-        self.pods[name] = Pod(
-            self,
-            f"{name}-again",
-            gone.metadata,
-            gone.spec,
-            gone.address.replace(f"{NETWORK}.0.", f"{NETWORK}.1."),
-        )
+        self.pods[name] = gone.another()
         await self.pods[name].start()
         return self.pods[name]
+
+    async def add(self, name: str) -> Pod:
+        """Start one more pod like this one, as when its Deployment is scaled up."""
+        added = self.pods[name].another()
+        self.pods[added.name] = added
+        await added.start()
+        return added
+
+    async def remove(self, pod: Pod, seconds: float) -> int:
+        """End a pod as when its Deployment is scaled down, and return its exit status."""
+        del self.pods[pod.name]
+        return await pod.stop(seconds)
 
     async def stop(self, seconds: float) -> dict[str, int]:
         """Ask every pod to end and return the exit statuses; what does not end in time is killed and has -9."""
@@ -104,6 +110,11 @@ class Pod:
     process: asyncio.subprocess.Process | None = None
     ready: bool = False
     _watching: asyncio.Task[None] | None = None
+
+    def another(self) -> Pod:
+        """Return a pod like this one, at another address, that has not been started."""
+        address = self.address.replace(f"{NETWORK}.0.", f"{NETWORK}.1.")
+        return Pod(self.cluster, f"{self.name}-again", self.metadata, self.spec, address)
 
     @property
     def is_test(self) -> bool:

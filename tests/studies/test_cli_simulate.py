@@ -78,11 +78,29 @@ def test_people_get_tables_and_a_picture(tmp_path: Path) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_orchestrators_that_let_too_few_in_are_told() -> None:
-    result = run(*VALUES, *QUICK, "--replicas", "r1=6", "--rps", "1:2")
-    assert (
-        "the replicas of r1 compute 60 sequences at a time, but 2 orchestrators let only 20 in"
-        in result.stdout
+@pytest.mark.parametrize(
+    ("orchestrators", "words"),
+    [
+        (1, ""),
+        (3, ""),
+        (
+            20,
+            "the replicas of pro compute 16 sequences at a time, and each of 20 orchestrators lets in one at least",
+        ),
+    ],
+)
+def test_what_sharing_costs_is_told(orchestrators: int, words: str) -> None:
+    result = run(*VALUES, *QUICK, "--replicas", "r1=4", "--orchestrators", orchestrators, "--rps", "1:2")
+    assert words in result.stdout
+    assert ("note:" in result.stdout) == bool(words)
+
+
+def test_accelerators_that_tiers_share_are_told_not_to_be_simulated() -> None:
+    orin = ("--values", P4D[0], "--values", CHART / "values-orin.yaml")
+    content = json.loads(run(*orin, *QUICK, "--rps", "0.1:0.2", "--json").stdout)
+    (warning,) = content["warnings"]
+    assert warning.startswith(
+        "all tiers lie on the same accelerators (shareAccelerators), and each is simulated as if"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ def of_values(values: ChartValues, policy: Path | None, counts: Counts) -> Deplo
     else:
         decided = _policy(merge(read_mapping(deploy_folder() / "policy.yaml"), values.policy), catalogue)
     replicas = {name: tier.replicas for name, tier in values.tiers.items()}
-    return _deployment(catalogue, decided, replicas, values.orchestrators, counts)
+    found = _deployment(catalogue, decided, replicas, values.orchestrators, counts)
+    return replace(found, same_accelerators=values.shareAccelerators)
 
 
 def of_catalogue(file: Path, policy: Path | None, counts: Counts) -> Deployment:

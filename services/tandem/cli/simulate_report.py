@@ -255,11 +255,15 @@ def _size_row(simulated: Simulated, size: Size) -> tuple[str, ...]:
 
 def _warnings(simulated: Simulated) -> Iterator[str]:
     deployment = simulated.study.deployment
+    if deployment.same_accelerators:
+        yield (
+            "all tiers lie on the same accelerators (shareAccelerators), and each is simulated as if it had its own: "
+            "in truth they slow each other down, so less is answered than this says, and fewer nodes are needed"
+        )
     for tier in deployment.replicas:
-        admitted, places = deployment.admitted(tier), deployment.places(tier)
-        if admitted < places:
+        places = deployment.places(tier)
+        if deployment.orchestrators > places:
             yield (
-                f"the replicas of {tier} compute {places} sequences at a time, but {deployment.orchestrators} "
-                f"orchestrators let only {admitted} in: each lets in the variant's concurrency; "
-                f"{deployment.replicas[tier]} orchestrators fill them"
+                f"the replicas of {tier} compute {places} sequences at a time, and each of {deployment.orchestrators} "
+                "orchestrators lets in one at least; take fewer orchestrators"
             )

@@ -18,6 +18,7 @@ from tandem.fusion.fuse import FusionCore
 from tandem.fusion.metrics import MeasuredFusion
 from tandem.fusion.settings import Settings as FusionSettings
 from tandem.inference.__main__ import build as build_inference
+from tandem.inference.__main__ import counted
 from tandem.inference.metrics import EngineMetrics
 from tandem.orchestrator.__main__ import Stores, serving
 from tandem.orchestrator.documents import Documents, followed_documents
@@ -63,7 +64,12 @@ async def together(system: System) -> AsyncIterator[str]:
             address: await stack.enter_async_context(open_channel(address, callee=Callee.FOREIGN))
             for address in set(system.triton.values())
         }
-        tiers = {name: build_inference(catalogue, name, channels[system.triton[name]]) for name in served}
+        instances = {address: await stack.enter_async_context(counted(address)) for address in channels}
+        tritons = {name: system.triton[name] for name in served}
+        tiers = {
+            name: build_inference(catalogue, name, channels[address], instances[address])
+            for name, address in tritons.items()
+        }
 
         def adopt(documents: Documents) -> None:
             for name in served:

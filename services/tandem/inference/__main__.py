@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-
-import grpc.aio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from tandem.call import Call
 from tandem.catalogue import Catalogue, load_catalogue
@@ -12,6 +12,7 @@ from tandem.clock import now
 from tandem.followed_documents import FollowedDocuments
 from tandem.followed_file import refreshing
 from tandem.inference.generate import InferenceCore
+from tandem.inference.instances import Instances
 from tandem.inference.loading import Loader
 from tandem.inference.metrics import EngineMetrics
 from tandem.inference.readiness import TritonReadiness
@@ -21,6 +22,7 @@ from tandem.inference.triton import TritonEngine
 from tandem.protocols import Inference
 from tandem.serving.clients import Callee, open_channel
 from tandem.serving.exposition import exposed
+from tandem.serving.lasting_channel import LastingChannel
 from tandem.serving.rpc_metrics import RpcMetrics
 from tandem.serving.run import HEALTH_SECONDS, HealthCheck, run
 from tandem.serving.server import Server
@@ -34,11 +36,28 @@ _log = logger("inference")
 
 
 def build(
-    catalogue: Catalogue, tier: str, triton: grpc.aio.Channel, tracing: Tracing | None = None
+    catalogue: Catalogue,
+    tier: str,
+    triton: LastingChannel,
+    instances: Instances | None = None,
+    tracing: Tracing | None = None,
 ) -> InferenceCore:
-    """Return the core of one tier on a Triton server; it traces its calls to Triton unless its caller does."""
+    """Return the core of one tier on a Triton server, or on several.
+
+    It traces its calls to Triton unless its caller does.
+    """
     engine = TritonEngine(triton, tracing)
-    return InferenceCore(catalogue, tier, engine, TritonReadiness(triton), Loader(triton, engine.close))
+    readiness = TritonReadiness(triton, instances)
+    return InferenceCore(catalogue, tier, engine, readiness, Loader(triton, engine.close))
+
+
+@asynccontextmanager
+async def counted(target: str) -> AsyncIterator[Instances]:
+    """Give how many Tritons there are at a target, counted again and again while the context is open."""
+    instances = Instances(target)
+    await instances.look()
+    async with refreshing(instances.look):
+        yield instances
 
 
 def readiness_check(inference: Inference) -> HealthCheck:
@@ -74,10 +93,11 @@ async def serve(settings: Settings) -> None:
     async with (
         tracing(f"tandem-{settings.tier}-inference", TracingSettings()) as traced,
         open_channel(settings.triton, callee=Callee.FOREIGN) as triton,
+        counted(settings.triton) as instances,
         refreshing(documents.refresh),
         exposed(settings.metrics_listen) as metrics,
     ):
-        core = build(documents.current, settings.tier, triton, traced)
+        core = build(documents.current, settings.tier, triton, instances, traced)
         documents.watch(core.adopt)
         server = Server(settings.listening(), settings.deadline_rule(), [SERVICE_NAME])
         server.trace(traced)
@@ -85,7 +105,8 @@ async def serve(settings: Settings) -> None:
             engines = EngineMetrics()
             core.measure(engines)
             metrics.add(engines, RpcMetrics(server))
-        inference_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(core), server.grpc)
+        servicer = InferenceServicer(core, lambda: server.callers)
+        inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server.grpc)
         await run(server, readiness_check(core))
 
 

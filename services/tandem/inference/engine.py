@@ -51,7 +51,12 @@ class Engine(Protocol):
 
 
 class Readiness(Protocol):
-    """Tells what keeps models from answering."""
+    """Tells what keeps models from answering, and how many instances there are of them."""
+
+    @property
+    def instances(self) -> int:
+        """How many engines there are, each with all models; 0: nobody knows."""
+        ...
 
     async def problems(self, models: Sequence[str], call: Call) -> dict[str, str]:
         """Return for each model why it cannot answer, or an empty text."""

@@ -125,6 +125,7 @@ class InferenceCore:
         asleep = {v.model for v in tier.variants.values() if await self._is_asleep(v, problems[v.model])}
         return inference_pb2.GetCapabilitiesResponse(
             tier=self._name,
+            instances=self._readiness.instances,
             variants=[
                 inference_pb2.Capability(
                     variant=name,

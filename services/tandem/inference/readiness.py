@@ -10,6 +10,7 @@ import grpc.aio
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from tandem.call import Call
+from tandem.inference.instances import Instances
 from tandem.inference.tensors import REQUIRED_INPUTS, REQUIRED_OUTPUTS
 
 CHECK_SECONDS: Final = 1.0
@@ -17,11 +18,22 @@ CHECK_SECONDS: Final = 1.0
 
 
 class TritonReadiness:
-    """Asks Triton's gRPC service. A model's tensors are checked again whenever it was away."""
+    """Asks Triton's gRPC service. A model's tensors are checked again whenever it was away.
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    Args:
+        channel: to Triton, or to several.
+        instances: how many there are; None: nobody counts them.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, instances: Instances | None = None) -> None:
+        self._instances = instances
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         self._checked: set[str] = set()
+
+    @property
+    def instances(self) -> int:
+        """How many Tritons there are; 0: nobody knows."""
+        return self._instances.count if self._instances else 0
 
     async def problems(self, models: Sequence[str], call: Call) -> dict[str, str]:
         """Return for each model why it cannot answer, or an empty text."""

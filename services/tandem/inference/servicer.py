@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -23,10 +23,16 @@ Piece = inference_pb2.StreamInferResponse
 
 
 class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
-    """Serves one tier's inference."""
+    """Serves one tier's inference.
 
-    def __init__(self, inference: Inference) -> None:
+    Args:
+        inference: what it serves.
+        sharers: says how many processes call it now; 0: nobody knows.
+    """
+
+    def __init__(self, inference: Inference, sharers: Callable[[], int] = lambda: 0) -> None:
         self._inference = inference
+        self._sharers = sharers
         self._coalescer = Coalescer(merge)
 
     async def Infer(
@@ -56,8 +62,10 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     async def GetCapabilities(
         self, request: inference_pb2.GetCapabilitiesRequest, context: Context
     ) -> inference_pb2.GetCapabilitiesResponse:
-        """Tell the variants and which of them are ready."""
-        return await self._inference.get_capabilities(current_call())
+        """Tell the variants and which of them are ready, and who shares them."""
+        capabilities = await self._inference.get_capabilities(current_call())
+        capabilities.sharers = self._sharers()
+        return capabilities
 
 
 def merge(earlier: Piece, later: Piece) -> bool:

@@ -25,7 +25,7 @@ class Settings(CalleeSettings):
     """Name of the catalogue's tier that this process serves."""
 
     triton: str = "127.0.0.1:8001"
-    """Triton's gRPC address, `HOST:PORT`."""
+    """Triton's gRPC address, `HOST:PORT`; of several, a name of all, or `ipv4:HOST:PORT,HOST:PORT`; each counts."""
 
     catalogue: Path = Field(default_factory=lambda: deploy_folder() / "catalogue.yaml")
     """The model catalogue; read again when it changes."""

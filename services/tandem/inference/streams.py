@@ -16,6 +16,7 @@ import grpc.aio
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from tandem.errors import BackendUnavailable
+from tandem.serving.lasting_channel import LastingChannel
 
 IDLE_STREAMS: Final = 64
 """Open streams that wait for a request; more are closed after use."""
@@ -34,8 +35,11 @@ class Exchange:
         BackendUnavailable: Triton cannot be reached or went away.
     """
 
-    def __init__(self, stream: Stream, give_back: Callable[[Stream], None]) -> None:
+    def __init__(
+        self, stream: Stream, channel: grpc.aio.Channel, give_back: Callable[[Stream, grpc.aio.Channel], None]
+    ) -> None:
         self.stream = stream
+        self._channel = channel
         self._give_back = give_back
         self.finished = False
         """Set by the user after the final response: the stream may serve another request."""
@@ -47,7 +51,7 @@ class Exchange:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.finished:
-            self._give_back(self.stream)
+            self._give_back(self.stream, self._channel)
         else:
             self.stream.cancel()
         if isinstance(error, grpc.aio.AioRpcError):
@@ -76,22 +80,30 @@ class Exchange:
 
 
 class StreamPool:
-    """Streams to one Triton server."""
+    """Streams to one Triton server, or to several in turn.
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    Those of a channel that was replaced are not used again: it may have been because there are more Tritons, and
+    streams that stay warm would leave these without work.
+    """
+
+    def __init__(self, channel: LastingChannel) -> None:
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        # Each with the loop's time when it became idle, oldest first.
-        self._idle: deque[tuple[float, Stream]] = deque()
+        self._channel = channel
+        # Each with the loop's time when it became idle and the channel that it is on, oldest first.
+        self._idle: deque[tuple[float, Stream, grpc.aio.Channel]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
 
     def exchange(self, *, fresh: bool = False) -> Exchange:
         """Lend a stream; a `fresh` one is opened for it, which of several Tritons the next one gets."""
-        return Exchange(self._open() if fresh else self._take(), self._keep)
+        stream = self._open() if fresh else self._take()
+        return Exchange(stream, self._channel.now, self._keep)
 
     def _take(self) -> Stream:
         while self._idle:
-            _, stream = self._idle.pop()
-            if not stream.done():
+            _, stream, channel = self._idle.pop()
+            if channel is not self._channel.now:
+                stream.cancel()
+            elif not stream.done():
                 return stream
         return self._open()
 
@@ -99,12 +111,12 @@ class StreamPool:
         opened: Stream = self._stub.ModelStreamInfer()
         return opened
 
-    def _keep(self, stream: Stream) -> None:
-        if len(self._idle) >= IDLE_STREAMS:
+    def _keep(self, stream: Stream, channel: grpc.aio.Channel) -> None:
+        if channel is not self._channel.now or len(self._idle) >= IDLE_STREAMS:
             stream.cancel()
             return
         loop = asyncio.get_running_loop()
-        self._idle.append((loop.time(), stream))
+        self._idle.append((loop.time(), stream, channel))
         if self._sweep is None:
             self._sweep = loop.call_later(IDLE_SECONDS, self._close_old)
 

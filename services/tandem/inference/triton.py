@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-import grpc.aio
-
 from tandem.call import Call
 from tandem.errors import BackendUnavailable
 from tandem.inference.engine import Piece, Prompt
@@ -14,14 +12,15 @@ from tandem.inference.streams import StreamPool
 from tandem.inference.tensors import Decoder, encode
 from tandem.inference.tracing import TRITON, TritonCall
 from tandem.serving.context import TRACEPARENT
+from tandem.serving.lasting_channel import LastingChannel
 from tandem.telemetry.tracing import Tracing
 from tandem.v1 import types_pb2
 
 
 class TritonEngine:
-    """`tandem.inference.engine.Engine` on a Triton server."""
+    """`tandem.inference.engine.Engine` on a Triton server, or on several."""
 
-    def __init__(self, channel: grpc.aio.Channel, tracing: Tracing | None = None) -> None:
+    def __init__(self, channel: LastingChannel, tracing: Tracing | None = None) -> None:
         self._tracing = tracing
         self._pool = StreamPool(channel)
         self._receipts = Receipts(channel, self._pool)

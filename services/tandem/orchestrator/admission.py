@@ -74,7 +74,7 @@ class Admission:
     def adopt(self, starvation_ms: float, most_waiting: int) -> None:
         """Go on with other numbers, and with as many places as the limit has now. Whoever waits goes on waiting."""
         self._starvation, self._most_waiting = starvation_ms / 1000.0, most_waiting
-        self._serve()
+        self.serve()
 
     @property
     def waiting(self) -> int:
@@ -107,7 +107,7 @@ class Admission:
         """Give a place back that was held since then."""
         self.in_flight -= 1
         self._hold_ms += HOLD_SHARE * ((now() - started) * 1000.0 - self._hold_ms)
-        self._serve()
+        self.serve()
 
     async def _wait(self, claim: Claim) -> None:
         self._make_room(claim)
@@ -172,8 +172,8 @@ class Admission:
         del self._by_arrival[entry.number]
         del self._by_deadline[bisect_left(self._by_deadline, entry)]
 
-    def _serve(self) -> None:
-        """Give free places to those who are next."""
+    def serve(self) -> None:
+        """Give free places to those who are next: some have become free, or the limit has risen."""
         while self._by_deadline and self.in_flight < self._limit.value:
             entry = self._next()
             self._dequeue(entry)
@@ -192,7 +192,7 @@ class Admission:
             self._dequeue(entry)
         elif not entry.turn.cancelled() and entry.turn.exception() is None:
             self.in_flight -= 1
-            self._serve()
+            self.serve()
 
     def _refusal(self, claim: Claim) -> Overloaded:
         self.shed += 1

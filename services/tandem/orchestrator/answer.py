@@ -106,7 +106,9 @@ class Orchestrator:
         return self._workshop.backends.live
 
     def note_capabilities(self, tier: str, capabilities: inference_pb2.GetCapabilitiesResponse) -> None:
-        """Note which models of a tier are loaded."""
+        """Note which models of a tier are loaded, how many instances it has, and how many orchestrators share them."""
+        if tier in self.workshop.catalogue.tiers:
+            self.live.spread(tier, capabilities.instances, capabilities.sharers)
         for each in capabilities.variants:
             model = self.live.find(types_pb2.Target(tier=tier, variant=each.variant))
             if model is not None and (each.ready or each.asleep):

@@ -10,7 +10,7 @@ from tandem.clock import now
 from tandem.orchestrator.admission import Admission
 from tandem.orchestrator.breaker import CLOSED, Breaker
 from tandem.orchestrator.latency import LatencyModel
-from tandem.orchestrator.limit import ConcurrencyLimit
+from tandem.orchestrator.limit import ConcurrencyLimit, part_of_one
 from tandem.orchestrator.policy import Policy
 from tandem.v1 import types_pb2
 
@@ -36,7 +36,13 @@ class LiveModel:
         self.latency = LatencyModel(variant.latency)
         self._awake_since = float("-inf")
         self.note_sleep(asleep=variant.on_demand)
-        self.limit = ConcurrencyLimit(variant.concurrency, policy.overload.window_ms / 1000.0)
+        self._concurrency = variant.concurrency
+        self.instances = 1
+        """How many Tritons have the model, as far as is known."""
+        self.sharers = 1
+        """How many orchestrators let attempts onto them, this one included."""
+        self._window_seconds = policy.overload.window_ms / 1000.0
+        self.limit = ConcurrencyLimit(variant.concurrency, self._window_seconds)
         self.breaker = Breaker(policy.breaker)
         self.admission = Admission(
             f"{target.tier}/{target.variant}",
@@ -57,8 +63,26 @@ class LiveModel:
         self._load_ms = variant.load_ms if variant.on_demand else 0.0
         self.note_sleep(asleep=self.asleep and variant.on_demand)
         self.breaker.adopt(policy.breaker)
-        self.limit.adopt(variant.concurrency, policy.overload.window_ms / 1000.0)
+        self._concurrency = variant.concurrency
+        self._window_seconds = policy.overload.window_ms / 1000.0
+        self._resize()
         self.admission.adopt(policy.overload.starvation_ms, policy.overload.most_waiting)
+
+    def spread(self, instances: int, sharers: int) -> None:
+        """Note how many instances of the model there are, and how many orchestrators share them.
+
+        0: nobody knows, and what was known stays.
+        """
+        found = (instances or self.instances, sharers or self.sharers)
+        if found != (self.instances, self.sharers):
+            self.instances, self.sharers = found
+            self._resize()
+            self.admission.serve()
+
+    def _resize(self) -> None:
+        """Let as many attempts under way as are this orchestrator's part of what all instances bear."""
+        most = part_of_one(self._concurrency, self.instances, self.sharers)
+        self.limit.adopt(most, self._window_seconds, step=max(1, most // self._concurrency))
 
     @property
     def asleep(self) -> bool:
@@ -144,6 +168,11 @@ class LiveModels:
             for model in self.of_tier(target.tier)
             if model.target != target
         )
+
+    def spread(self, tier: str, instances: int, sharers: int) -> None:
+        """Note how many instances a tier has, and how many orchestrators share them; 0: nobody knows."""
+        for model in self.of_tier(tier):
+            model.spread(instances, sharers)
 
     def of_tier(self, tier: str) -> Sequence[LiveModel]:
         """Return the variants of a tier, in the catalogue's order: the first is the default one."""

@@ -55,6 +55,8 @@ def _models(live: LiveModels) -> Iterator[Family]:
     yield counter(names.SHED, {key: model.admission.shed for key, model in models.items()})
     yield gauge(names.LIMIT, {key: model.limit.value for key, model in models.items()})
     yield gauge(names.MOST, {key: model.limit.most for key, model in models.items()})
+    yield gauge(names.INSTANCES, {key: model.instances for key, model in models.items()})
+    yield gauge(names.SHARERS, {key: model.sharers for key, model in models.items()})
     yield counter(names.BREAKER_OPENINGS, {key: model.breaker.openings for key, model in models.items()})
     yield gauge(
         names.BREAKER,

@@ -58,7 +58,7 @@ class OverloadPolicy(Section):
     """How many requests a model gets at a time, and which of them first."""
 
     window_ms: float = Field(default=1000, gt=0)
-    """After trouble an answer allows one more attempt at a time per such time without it, in milliseconds, above 0."""
+    """After trouble an answer allows one more attempt at a time per Triton and such time, in milliseconds, above 0."""
     starvation_ms: float = Field(default=2000, gt=0)
     """Who waits longer than this comes before all others, in milliseconds, above 0."""
     most_waiting: int = Field(default=1000, ge=0)

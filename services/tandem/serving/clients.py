@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import AsyncGenerator, Mapping
 from enum import Enum
+from functools import partial
 from typing import Any, Final
 
 import grpc.aio
 
 from tandem.call import Call
 from tandem.errors import DeadlineExceeded
+from tandem.serving.addresses import addresses_of
 from tandem.serving.context import write_metadata
 from tandem.serving.lasting_channel import LastingChannel
 from tandem.serving.server import LIVE, MAX_MESSAGE_BYTES
@@ -77,6 +80,8 @@ _OPTIONS: Final = (
     # Its own connections: it must not inherit the failures of another channel to the same address.
     ("grpc.use_local_subchannel_pool", 1),
 )
+# By its name in the user agent a process is known to those whose health it watches, however many connections it has.
+_NAMED: Final = (("grpc.primary_user_agent", f"tandem/{secrets.token_hex(8)}"),)
 # Nothing but what is named here: a call costs a tenth less without the rest, such as compression and retries.
 _LEAN: Final = (("grpc.minimal_stack", 1), ("grpc.enable_deadline_checking", 1))
 
@@ -96,8 +101,14 @@ def open_channel(target: str, tls: Tls | None = None, callee: Callee = Callee.SE
     options: list[tuple[str, Any]] = [*_OPTIONS, ("grpc.service_config", json.dumps(config))]
     if callee in {Callee.SERVICE, Callee.FOREIGN}:
         options += _LEAN
+    if callee is Callee.SERVICE:
+        options += _NAMED
+    # A client's target may be a balancer's name, which gives some of many addresses, others each time.
+    followed_target = () if callee is Callee.FRONT else (partial(addresses_of, target),)
     if tls is None:
-        return LastingChannel(lambda: _connecting(grpc.aio.insecure_channel(target, options)), lambda: False)
+        return LastingChannel(
+            lambda: _connecting(grpc.aio.insecure_channel(target, options)), lambda: False, *followed_target
+        )
     if tls.server_name:
         options.append(("grpc.ssl_target_name_override", tls.server_name))
     followed = FollowedTls(tls)
@@ -105,7 +116,7 @@ def open_channel(target: str, tls: Tls | None = None, callee: Callee = Callee.SE
     def open_secure() -> grpc.aio.Channel:
         return _connecting(grpc.aio.secure_channel(target, client_credentials(followed.material), options))
 
-    return LastingChannel(open_secure, lambda: followed.renewed() is not None)
+    return LastingChannel(open_secure, lambda: followed.renewed() is not None, *followed_target)
 
 
 def _connecting(channel: grpc.aio.Channel) -> grpc.aio.Channel:

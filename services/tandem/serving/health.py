@@ -6,6 +6,7 @@ The published implementation for asyncio deafens all watchers of a service when 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -23,8 +24,16 @@ class Health(health_pb2_grpc.HealthServicer):
         self._serving: dict[str, bool] = {}
         self._stopping = self._over = False
         self._changed = asyncio.Event()
-        self.watchers = 0
-        """Clients that are told of every change."""
+        self._watching: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def watchers(self) -> int:
+        """Calls that are told of every change."""
+        return self._watching.total()
+
+    def watched_by(self, service: str) -> int:
+        """Return how many processes watch a service, by what their user agents say; one may do so more than once."""
+        return len({agent for name, agent in self._watching if name == service})
 
     def set(self, serving: Mapping[str, bool]) -> None:
         """Set the health of the named services; changes nothing after `stop`."""
@@ -56,7 +65,9 @@ class Health(health_pb2_grpc.HealthServicer):
     ) -> AsyncGenerator[Response, None]:
         """Tell the health of one service now and whenever it changes."""
         told: int | None = None
-        self.watchers += 1
+        metadata = dict(context.invocation_metadata() or ())
+        watcher = (request.service, str(metadata.get("user-agent", "")))
+        self._watching[watcher] += 1
         try:
             while not self._over:
                 changed = self._changed
@@ -67,7 +78,8 @@ class Health(health_pb2_grpc.HealthServicer):
                 else:
                     await changed.wait()
         finally:
-            self.watchers -= 1
+            self._watching[watcher] -= 1
+            self._watching += Counter()  # which drops those that are nought
 
     def _status(self, service: str) -> int:
         if service not in self._serving:

@@ -1,9 +1,9 @@
-"""A channel that outlives what gRPC's own do not: new certificates, and a name that has no address for long."""
+"""A channel that outlives what gRPC's own do not: new certificates, more addresses, a name that has none for long."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Self
 
 import grpc
@@ -11,12 +11,19 @@ import grpc.aio
 
 from tandem.clock import now
 from tandem.followed_file import POLL_SECONDS
+from tandem.serving.addresses import Address
 
 STUCK_SECONDS: Final = 8.0
 """After so long without a connection a fresh channel is tried. gRPC's resolver waits for up to two minutes until it
 asks again for a name that had no address, and nothing but a new channel makes it ask sooner."""
+SETTLED_SECONDS: Final = 8.0
+"""A channel is not replaced sooner because there are more addresses: those that come one by one are found together."""
 RETIRED_SECONDS: Final = 3600.0
 """Longest time that calls on a channel that was replaced may go on."""
+
+
+async def _nowhere() -> frozenset[Address]:
+    return frozenset()
 
 
 class LastingChannel(grpc.aio.Channel):
@@ -25,10 +32,18 @@ class LastingChannel(grpc.aio.Channel):
     Args:
         open_one: opens a channel, which begins to connect at once.
         outdated: says whether what `open_one` goes by has changed since the last look.
+        addresses: returns where it leads now. gRPC asks again only when it loses a connection, so that what is added
+            would get no calls; a fresh channel finds it.
     """
 
-    def __init__(self, open_one: Callable[[], grpc.aio.Channel], outdated: Callable[[], bool]) -> None:
-        self._open, self._outdated = open_one, outdated
+    def __init__(
+        self,
+        open_one: Callable[[], grpc.aio.Channel],
+        outdated: Callable[[], bool],
+        addresses: Callable[[], Awaitable[frozenset[Address]]] = _nowhere,
+    ) -> None:
+        self._open, self._outdated, self._addresses = open_one, outdated, addresses
+        self._known: frozenset[Address] = frozenset()
         self.now = open_one()
         self._next: grpc.aio.Channel | None = None
         self._opened = now()
@@ -86,6 +101,7 @@ class LastingChannel(grpc.aio.Channel):
         return _Method(self, lambda channel: channel.stream_stream(*arguments, **named))
 
     async def _watch(self) -> None:
+        self._known = await self._addresses()
         while True:
             # What is about to take over is looked at more often.
             await asyncio.sleep(POLL_SECONDS if self._next is None else POLL_SECONDS / 20)
@@ -93,11 +109,22 @@ class LastingChannel(grpc.aio.Channel):
 
     async def _look(self) -> None:
         stuck = not _connected(self.now) and now() - self._opened > STUCK_SECONDS
-        if self._outdated() or stuck:
+        if self._outdated() or stuck or await self._has_more():
             await self._drop_next()
             self._next, self._opened = self._open(), now()
         elif self._next is not None and _connected(self._next):
             self._take_over(self._next)
+
+    async def _has_more(self) -> bool:
+        """Whether there are addresses that the channel in use does not know."""
+        if self._next is not None:
+            return False
+        found = await self._addresses()
+        more = bool(self._known) and not found <= self._known
+        if more and now() - self._opened < SETTLED_SECONDS:
+            return False
+        self._known = found or self._known
+        return more
 
     def _take_over(self, successor: grpc.aio.Channel) -> None:
         task = asyncio.get_running_loop().create_task(self.now.close(RETIRED_SECONDS))

@@ -152,6 +152,11 @@ class Server:
         """Calls under way."""
         return self._edge.in_flight
 
+    @property
+    def callers(self) -> int:
+        """Processes that have this one among the replicas they call: they watch whether it lives."""
+        return self._health.watched_by(LIVE)
+
     def set_health(self, serving: Mapping[str, bool]) -> None:
         """Set the health of the named services; the empty name is the server as a whole."""
         self._health.set(serving)

@@ -22,6 +22,8 @@ class Deployment:
     replicas: Mapping[str, int]
     """By tier, each 1 or more."""
     orchestrators: int = 1
+    same_accelerators: bool = False
+    """True if all tiers lie on the same ones, which the simulation does not know: it gives each its own."""
 
     @property
     def cells(self) -> int:
@@ -38,10 +40,6 @@ class Deployment:
         replicas = {tier: count * many for tier, count in self.replicas.items()}
         return replace(self, replicas=replicas, orchestrators=self.orchestrators * many)
 
-    def admitted(self, tier: str) -> int:
-        """Return how many attempts the orchestrators let onto the first variant of a tier at a time."""
-        return self.orchestrators * self.catalogue.variant(tier).concurrency
-
     def places(self, tier: str) -> int:
         """Return how many sequences the replicas of a tier compute at a time, of its first variant."""
         return self.replicas[tier] * self.catalogue.variant(tier).concurrency
@@ -55,7 +53,7 @@ class TierLoad:
     share: float
     """Part of the requests that it answers."""
     places: int
-    """Attempts at a time: what replicas compute or orchestrators let in, whichever is less."""
+    """Attempts at a time that its replicas compute; any number of orchestrators fills them."""
     hold_seconds: float
     """How long an answer takes when all places are taken."""
 
@@ -81,9 +79,8 @@ def loads(deployment: Deployment, questions: Questions, full: float) -> list[Tie
     found = []
     for tier, share in shares.items():
         variant = deployment.catalogue.variant(tier)
-        places = min(deployment.places(tier), deployment.admitted(tier))
-        slow = 1.0 + (full - 1.0) * places / deployment.places(tier)
-        found.append(TierLoad(tier, share, places, slow * hold_seconds(variant.latency, prompt, tokens)))
+        hold = full * hold_seconds(variant.latency, prompt, tokens)
+        found.append(TierLoad(tier, share, deployment.places(tier), hold))
     return found
 
 

@@ -128,6 +128,12 @@ class Fleet:
             )
             for number in range(site.deployment.orchestrators)
         ]
+        for each in self._orchestrators:
+            for tier, count in site.deployment.replicas.items():
+                counted = inference_pb2.GetCapabilitiesResponse(
+                    tier=tier, instances=count, sharers=site.deployment.orchestrators
+                )
+                each.orchestrator.note_capabilities(tier, counted)
         self._asked: list[int] = site.asked.tolist()
 
     async def answer(self, call: Call) -> Reply:

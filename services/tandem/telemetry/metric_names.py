@@ -218,7 +218,14 @@ SHED = _counter("tandem_shed_total", "Attempts that got no place in time.", "tie
 LIMIT = _gauge(
     "tandem_concurrency_limit", "Most attempts at a time, as the model bears them now.", "tier", "variant"
 )
-MOST = _gauge("tandem_concurrency_limit_max", "Most attempts at a time, by the catalogue.", "tier", "variant")
+MOST = _gauge(
+    "tandem_concurrency_limit_max",
+    "Most attempts at a time: this orchestrator's part of what all instances bear by the catalogue.",
+    "tier",
+    "variant",
+)
+INSTANCES = _gauge("tandem_instances", "Tritons of the tier that take connections.", "tier", "variant")
+SHARERS = _gauge("tandem_sharers", "Orchestrators that share them, this one included.", "tier", "variant")
 BREAKER = _gauge(
     "tandem_breaker_state",
     "1 for the state that the breaker is in, 0 for the others.",

@@ -281,8 +281,14 @@ class GetCapabilitiesResponse(_message.Message):
 
     TIER_FIELD_NUMBER: _builtins.int
     VARIANTS_FIELD_NUMBER: _builtins.int
+    INSTANCES_FIELD_NUMBER: _builtins.int
+    SHARERS_FIELD_NUMBER: _builtins.int
     tier: _builtins.str
     """Name of the tier."""
+    instances: _builtins.int
+    """Tritons of the tier that take connections now; each bears the catalogue's `concurrency` of a variant. 0: unknown."""
+    sharers: _builtins.int
+    """Processes that watch the health of this one now, as orchestrators do: they share the instances. 0: unknown."""
     @_builtins.property
     def variants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Capability]:
         """Its variants, the first one first."""
@@ -292,10 +298,12 @@ class GetCapabilitiesResponse(_message.Message):
         *,
         tier: _builtins.str = ...,
         variants: _abc.Iterable[Global___Capability] | None = ...,
+        instances: _builtins.int = ...,
+        sharers: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tier", b"tier", "variants", b"variants"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instances", b"instances", "sharers", b"sharers", "tier", b"tier", "variants", b"variants"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -47,6 +47,8 @@ class Engine:
 class Readiness:
     """Says that r1-int8 is away."""
 
+    instances = 3
+
     async def problems(self, models: Sequence[str], call: Call) -> dict[str, str]:
         return {model: "away" if "int8" in model else "" for model in models}
 

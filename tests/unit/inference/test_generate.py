@@ -69,6 +69,8 @@ class FakeEngine:
 class FakeReadiness:
     """Knows what keeps some models from answering."""
 
+    instances = 3
+
     def __init__(self, **problems: str) -> None:
         self._problems = problems
 

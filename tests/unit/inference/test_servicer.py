@@ -1,4 +1,7 @@
-"""Would catch: pieces merged so that reasoning and text change their order, or a count or an end is lost."""
+"""Would catch: pieces merged so that reasoning and text change their order, or a count or an end is lost.
+
+And a service that does not tell who shares it.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.inference.servicer import Piece, merge
-from tandem.v1 import inference_pb2, types_pb2
+from tandem.inference.servicer import InferenceServicer, Piece, merge
+from tandem.serving.clients import GrpcInference
+from tandem.v1 import inference_pb2, inference_pb2_grpc, types_pb2
+from tests.fakes.calls import call
+from tests.fakes.inference import ScriptedInference, saying
+from tests.fakes.listening import listening
 
 FINISHED = inference_pb2.InferFinished(finish_reason=types_pb2.FINISH_REASON_STOP)
 
@@ -53,3 +60,13 @@ def test_no_field_is_lost(name: str) -> None:
     earlier = Piece()
     assert merge(earlier, later)
     assert getattr(earlier, name) == value
+
+
+async def test_a_service_tells_how_many_share_it() -> None:
+    servicer = InferenceServicer(ScriptedInference(saying("x")), lambda: 3)
+    async with listening(
+        lambda server: inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server),
+        services=("tandem.v1.InferenceService",),
+    ) as served:
+        capabilities = await GrpcInference(served.channel, "r1").get_capabilities(call())
+    assert (capabilities.sharers, len(capabilities.variants)) == (3, 1)

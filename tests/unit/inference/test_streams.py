@@ -1,4 +1,7 @@
-"""Would catch: a stream for every request, one shared by two, a dead one lent, a request not cancelled."""
+"""Would catch: a stream for every request, one shared by two, a dead one lent, a request not cancelled.
+
+And warm streams that keep all requests at the Tritons that there were first.
+"""
 
 from __future__ import annotations
 
@@ -194,3 +197,33 @@ async def test_a_stream_that_nobody_uses_is_closed(setup: Setup, monkeypatch: py
     with setup.pool.exchange() as exchange:
         assert await answer(exchange) == 3
     assert setup.triton.streams == 2
+
+
+async def test_streams_of_a_channel_that_was_replaced_end_with_their_request(setup: Setup) -> None:
+    async with open_channel(f"127.0.0.1:{setup.port}") as channel:
+        pool = StreamPool(channel)
+        with pool.exchange() as idle, pool.exchange() as running:
+            await answer(idle)
+            idle_stream, busy_stream = idle.stream, running.stream
+        first, channel.now = channel.now, open_channel(f"127.0.0.1:{setup.port}").now
+        with pool.exchange() as fresh:
+            assert fresh.stream is not idle_stream
+            assert idle_stream.cancelled()
+            assert await answer(fresh) == 3
+        with pool.exchange() as again:
+            assert again.stream is fresh.stream
+            assert await answer(again) == 3
+        assert busy_stream.done()
+        pool.close()
+        await first.close()
+
+
+async def test_a_request_outlives_the_replacement_of_its_channel(setup: Setup) -> None:
+    async with open_channel(f"127.0.0.1:{setup.port}") as channel:
+        pool = StreamPool(channel)
+        with pool.exchange() as running:
+            first, channel.now = channel.now, open_channel(f"127.0.0.1:{setup.port}").now
+            assert await answer(running) == 3
+        assert running.stream.cancelled()
+        pool.close()
+        await first.close()

@@ -150,12 +150,14 @@ async def test_more_places_go_to_those_who_wait() -> None:
 
 
 @pytest.mark.parametrize(
-    ("halvings", "most", "then"), [(0, 64, 64), (0, 8, 8), (1, 64, 16), (1, 8, 8)], ids=str
+    ("halvings", "most", "then"), [(0, 64, 64), (0, 8, 8), (1, 64, 32), (1, 8, 4), (5, 8, 1)], ids=str
 )
 async def test_a_limit_in_trouble_stays_in_trouble(halvings: int, most: int, then: int) -> None:
+    """It is the same part of the new ceiling, at least 1."""
     limit = ConcurrencyLimit(32, 1.0)
     for _ in range(halvings):
         limit.halve()
+        await asyncio.sleep(1.0)
     limit.adopt(most, 1.0)
     assert limit.value == then
 

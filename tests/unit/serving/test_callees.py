@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tandem.errors import BackendUnavailable
 from tandem.serving.clients import Callee, GrpcClassifier, open_channel
@@ -162,3 +164,52 @@ async def test_a_client_survives_a_proxy_that_closes_connections() -> None:
         await asyncio.gather(*(asking() for _ in range(8)))
     await server.stop(None)
     assert len(peers) > 3
+
+
+# --- who calls
+
+
+async def test_a_server_knows_how_many_processes_call_it() -> None:
+    """Several connections of one count once: one that was replaced lives on for as long as its calls."""
+
+    async def callers(expected: int) -> None:
+        async with asyncio.timeout(5):
+            while running[0].server.callers != expected:
+                await asyncio.sleep(0.01)
+
+    async with replicas("a") as (running, target):
+        await callers(0)
+        async with open_channel(target), open_channel(target):
+            await callers(1)
+            async with another_process(target):
+                await callers(2)
+            await callers(1)
+        await callers(0)
+
+
+async def test_those_who_do_not_call_are_not_counted() -> None:
+    async with replicas("a") as (running, target):
+        for callee in (Callee.FRONT, Callee.FOREIGN):
+            async with open_channel(target, callee=callee) as channel:
+                await channel.channel_ready()
+                stub: Any = health_pb2_grpc.HealthStub(channel)
+                watching = stub.Watch(health_pb2.HealthCheckRequest(service=""))
+                assert await watching.read() is not grpc.aio.EOF
+                assert running[0].server.callers == 0
+
+
+@contextlib.asynccontextmanager
+async def another_process(target: str) -> AsyncIterator[None]:
+    """Run a process that has a channel open to a target."""
+    program = (
+        "import asyncio\nfrom tandem.serving.clients import open_channel\n"
+        "async def main() -> None:\n"
+        f"    async with open_channel({target!r}):\n        await asyncio.sleep(60)\n"
+        "asyncio.run(main())"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    try:
+        yield
+    finally:
+        process.kill()
+        await process.wait()

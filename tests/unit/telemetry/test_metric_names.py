@@ -27,6 +27,8 @@ ONCE = {
     "tandem_queued",
     "tandem_concurrency_limit",
     "tandem_concurrency_limit_max",
+    "tandem_instances",
+    "tandem_sharers",
     "tandem_breaker_state",
     "tandem_cache_entries",
     "tandem_ledger_lag_entries",
