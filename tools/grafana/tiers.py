@@ -48,7 +48,7 @@ TIERS: Final = Dashboard(
                 ),
                 Panel(
                     "Limit",
-                    "Attempts at a time as each model bears them now; halved when it fails, up by one when it is well.",
+                    "Attempts at a time as each model bears them now; halved when it fails, up by steps when it is well.",
                     [(gauge("tandem_concurrency_limit", *_MODEL), _NAME)],
                 ),
                 Panel(
@@ -89,6 +89,14 @@ TIERS: Final = Dashboard(
                     "Models that Triton says can answer",
                     "0: its model is not ready, or its Triton does not answer.",
                     [(gauge("tandem_variant_ready", *_MODEL, how="max"), _NAME)],
+                ),
+                Panel(
+                    "Tritons, and who shares them",
+                    "Each Triton adds its places, each orchestrator gets its part of all.",
+                    [
+                        (gauge("tandem_instances", "tier", how="max"), "{{tier}}: Tritons"),
+                        (gauge("tandem_sharers", "tier", how="max"), "{{tier}}: orchestrators"),
+                    ],
                 ),
                 Panel(
                     "Openings of breakers",
