@@ -80,11 +80,12 @@ class Division:
             ((self._short_ms(m, wanted), m) for m in stand_ins), key=lambda pair: pair[0]
         )
         reserve_ms = min(wanted_ms, self._usable_ms * self._policy.reserve_share)
-        quicker = None if cascade else self._quicker(first, stand_ins, self._usable_ms - reserve_ms)
+        model = self._live.of(first)
+        quicker = None if cascade else self._quicker(model, stand_ins, self._usable_ms - reserve_ms)
         if quicker is not None:
             return self.divide([quicker])
         # What would leave the first attempt no time for a token helps nobody.
-        plan.reserve_ms = min(reserve_ms, max(0.0, self._usable_ms - self._shortest_ms(self._live.of(first))))
+        plan.reserve_ms = min(reserve_ms, max(0.0, self._usable_ms - self._shortest_ms(model)))
         # The time to the first token is part of what is wanted; what is missing is missing in tokens.
         missing = (wanted_ms - plan.reserve_ms) / slowest.latency.tpot_ms(P95)
         plan.fallback_tokens = max(0, wanted - math.ceil(missing - 1e-6))
@@ -131,10 +132,10 @@ class Division:
         return awake or [model for model in able if self._short_ms(model, LEAST_TOKENS) <= most_ms]
 
     def _quicker(
-        self, first: types_pb2.Target, stand_ins: Sequence[LiveModel], allowance_ms: float
+        self, first: LiveModel, stand_ins: Sequence[LiveModel], allowance_ms: float
     ) -> types_pb2.Target | None:
         """Return who is quicker than a model that is likely to need longer than its allowance; None: nobody is."""
-        needed_ms = self._surely_ms(self._live.of(first), 1)
+        needed_ms = self._surely_ms(first, 1)
         if allowance_ms >= needed_ms:
             return None
         within_ms = min(needed_ms, self._usable_ms)
