@@ -22,6 +22,7 @@ from tandem.inference.template import ChatTemplate
 from tandem.modality import modalities, name_of
 from tandem.v1 import inference_pb2, types_pb2
 
+IMAGE: Final = types_pb2.MODALITY_IMAGE
 ASLEEP: Final = "asleep: the first attempt that needs it has it loaded"
 
 
@@ -168,9 +169,9 @@ class InferenceCore:
     ) -> AsyncGenerator[inference_pb2.StreamInferResponse, None]:
         known = self._known
         variant = known.catalogue.variant(self._name, request.variant)
-        _check_modalities(request.messages, known)
+        images = _images(request.messages) if IMAGE in _modalities(request.messages, known) else ()
         continuation = Continuation(request.continuation_prefix)
-        prompt = _prompt(request, variant, continuation, known)
+        prompt = _prompt(request, tuple(images), variant, continuation, known)
         splitter = ReasoningSplitter(known.tier.reasoning, continued=bool(continuation.prompt_suffix))
         tally = _Tally(variant.model, now())
         last: inference_pb2.StreamInferResponse | None = None
@@ -203,12 +204,16 @@ class InferenceCore:
         rest = splitter.end()
         last.text += continuation.feed(rest.text)
         last.reasoning += rest.reasoning
-        last.finished.CopyFrom(tally.finished())
+        tally.finish(last.finished)
         yield last
 
 
 def _prompt(
-    request: inference_pb2.InferRequest, variant: Variant, continuation: Continuation, known: _Known
+    request: inference_pb2.InferRequest,
+    images: tuple[bytes, ...],
+    variant: Variant,
+    continuation: Continuation,
+    known: _Known,
 ) -> Prompt:
     text = known.template.render(request.messages)
     tags = known.tier.reasoning
@@ -220,19 +225,28 @@ def _prompt(
     return Prompt(
         variant.model,
         text + continuation.prompt_suffix,
-        tuple(_images(request.messages)),
+        images,
         sampling,
         request.attempt,
     )
 
 
-def _check_modalities(messages: Sequence[types_pb2.Message], known: _Known) -> None:
-    for modality in modalities(messages):
+def _modalities(
+    messages: Sequence[types_pb2.Message], known: _Known
+) -> Sequence[types_pb2.Modality.ValueType]:
+    """Return what there is to read.
+
+    Raises:
+        ModalityUnsupported: the tier cannot read all of it.
+    """
+    found = modalities(messages)
+    for modality in found:
         if modality not in known.tier.modalities:
             raise ModalityUnsupported(
                 f"tier {known.name} cannot read {name_of(modality)}; it reads "
                 f"{', '.join(name_of(m) for m in known.tier.modalities)}"
             )
+    return found
 
 
 def _images(messages: Sequence[types_pb2.Message]) -> Iterable[bytes]:
@@ -269,9 +283,9 @@ class _Tally:
         self._last = piece
 
     def usage(self) -> types_pb2.Usage:
-        return types_pb2.Usage(
-            input_tokens=self._last.input_tokens if self._last else 0, output_tokens=self._output_tokens
-        )
+        usage = types_pb2.Usage()
+        self._count(usage)
+        return usage
 
     def inferred(self, tier: str, variant: str, *, late: bool) -> Inferred:
         """Return what there is to tell; to be asked while the error that ended the answer, if any, is raised."""
@@ -281,14 +295,19 @@ class _Tally:
             error = TimeoutError()  # which ended it from outside
         return Inferred(tier, variant, self._model, now() - self._began, first, self._output_tokens, error)
 
-    def finished(self) -> inference_pb2.InferFinished:
-        last = self._last
-        return inference_pb2.InferFinished(
-            finish_reason=last.finish_reason if last else types_pb2.FINISH_REASON_UNSPECIFIED,
-            usage=self.usage(),
-            confidence=self._confidence(),
-            model=self._model,
-        )
+    def finish(self, finished: inference_pb2.InferFinished) -> None:
+        """Fill in what there is to say at the end."""
+        finished.model = self._model
+        if self._last is not None:
+            finished.finish_reason = self._last.finish_reason
+        confidence = self._confidence()
+        if confidence is not None:
+            finished.confidence = confidence
+        self._count(finished.usage)
+
+    def _count(self, usage: types_pb2.Usage) -> None:
+        usage.input_tokens = self._last.input_tokens if self._last else 0
+        usage.output_tokens = self._output_tokens
 
     def _confidence(self) -> float | None:
         """Return the geometric mean of the tokens' probabilities."""

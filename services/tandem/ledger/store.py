@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from itertools import chain
 from typing import Final
 
-from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy import Connection, Table, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from tandem.ledger.database import engine_for, sqlite_file
 from tandem.ledger.rows import Row, Rows
@@ -30,7 +32,7 @@ class Store:
     def __init__(self, url: str) -> None:
         self._url = url
         self._file = sqlite_file(url)
-        self._engine: Engine | None = None
+        self._connection: Connection | None = None
         self._opened: tuple[int, int] | None = None
         self._in_doubt = False
 
@@ -43,8 +45,8 @@ class Store:
             Exception: whatever is wrong with the database; try again later.
         """
         in_doubt, self._in_doubt = self._in_doubt, True
-        engine = self._engine or self._open()
-        with engine.begin() as connection:
+        connection = self._connection or self._open()
+        with connection.begin():
             if in_doubt:
                 entries = _without_known(connection, entries)
             _insert(connection, requests, [entry.request for entry in entries])
@@ -57,15 +59,18 @@ class Store:
 
     def close(self) -> None:
         """Close the database; `append` opens it again."""
-        if self._engine:
-            self._engine.dispose()
-        self._engine = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(SQLAlchemyError):
+                connection.close()
+            connection.engine.dispose()
 
-    def _open(self) -> Engine:
+    def _open(self) -> Connection:
         migrate(self._url)
-        self._engine = engine_for(self._url, WAIT_SECONDS)
+        # One for all batches: lending it anew takes as long as writing two entries.
+        self._connection = engine_for(self._url, WAIT_SECONDS).connect()
         self._opened = self._identity()
-        return self._engine
+        return self._connection
 
     def _identity(self) -> tuple[int, int] | None:
         """Return what tells the file apart from another in its place."""

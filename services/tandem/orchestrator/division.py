@@ -70,7 +70,8 @@ class Division:
             plan.reserve_ms = min(self._fuse_ms, self._usable_ms / 2)
             return first
         cascade = plan.strategy == types_pb2.STRATEGY_CASCADE
-        stand_ins = self._stand_ins(first)
+        model = self._live.of(first)
+        stand_ins = self._stand_ins(model)
         if cascade:
             stand_ins.append(self._live.of(targets[-1]))
         if not stand_ins:
@@ -80,11 +81,11 @@ class Division:
             ((self._short_ms(m, wanted), m) for m in stand_ins), key=lambda pair: pair[0]
         )
         reserve_ms = min(wanted_ms, self._usable_ms * self._policy.reserve_share)
-        quicker = None if cascade else self._quicker(first, stand_ins, self._usable_ms - reserve_ms)
+        quicker = None if cascade else self._quicker(model, stand_ins, self._usable_ms - reserve_ms)
         if quicker is not None:
             return self.divide([quicker])
         # What would leave the first attempt no time for a token helps nobody.
-        plan.reserve_ms = min(reserve_ms, max(0.0, self._usable_ms - self._shortest_ms(self._live.of(first))))
+        plan.reserve_ms = min(reserve_ms, max(0.0, self._usable_ms - self._shortest_ms(model)))
         # The time to the first token is part of what is wanted; what is missing is missing in tokens.
         missing = (wanted_ms - plan.reserve_ms) / slowest.latency.tpot_ms(P95)
         plan.fallback_tokens = max(0, wanted - math.ceil(missing - 1e-6))
@@ -119,22 +120,22 @@ class Division:
         second = self._plan.attempts[-1]
         second.purpose, second.allowance_ms = types_pb2.ATTEMPT_PURPOSE_ESCALATION, self._plan.reserve_ms
 
-    def _stand_ins(self, first: types_pb2.Target) -> list[LiveModel]:
+    def _stand_ins(self, first: LiveModel) -> list[LiveModel]:
         """Return who may answer when a model hangs, in the policy's order.
 
         No time is kept for one that has to be loaded first, unless there is no other and it can be in time.
         """
-        stand_ins = self._form.stand_ins.get(first.tier, ())
-        able = [model for model in stand_ins if model.target != first and model.breaker.admits]
+        stand_ins = self._form.stand_ins.get(first.target.tier, ())
+        able = [model for model in stand_ins if model is not first and model.breaker.admits]
         most_ms = self._usable_ms * self._policy.reserve_share
         awake = [model for model in able if not model.asleep]
         return awake or [model for model in able if self._short_ms(model, LEAST_TOKENS) <= most_ms]
 
     def _quicker(
-        self, first: types_pb2.Target, stand_ins: Sequence[LiveModel], allowance_ms: float
+        self, first: LiveModel, stand_ins: Sequence[LiveModel], allowance_ms: float
     ) -> types_pb2.Target | None:
         """Return who is quicker than a model that is likely to need longer than its allowance; None: nobody is."""
-        needed_ms = self._surely_ms(self._live.of(first), 1)
+        needed_ms = self._surely_ms(first, 1)
         if allowance_ms >= needed_ms:
             return None
         within_ms = min(needed_ms, self._usable_ms)

@@ -56,11 +56,14 @@ def price(attempt: types_pb2.Attempt, catalogue: Catalogue) -> None:
 
 def add_up(answer: types_pb2.Answer) -> None:
     """Set the totals of an answer to the sums over all its attempts."""
-    attempts = answer.attempts[:]
-    used = [attempt.usage for attempt in attempts]
-    answer.usage.input_tokens = sum([usage.input_tokens for usage in used])
-    answer.usage.output_tokens = sum([usage.output_tokens for usage in used])
-    answer.cost_nano_usd = sum([attempt.cost_nano_usd for attempt in attempts])
+    input_tokens = output_tokens = cost_nano_usd = 0
+    for attempt in answer.attempts[:]:
+        used = attempt.usage
+        input_tokens += used.input_tokens
+        output_tokens += used.output_tokens
+        cost_nano_usd += attempt.cost_nano_usd
+    answer.usage.input_tokens, answer.usage.output_tokens = input_tokens, output_tokens
+    answer.cost_nano_usd = cost_nano_usd
 
 
 @dataclass(slots=True)

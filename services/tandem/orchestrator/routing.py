@@ -160,7 +160,7 @@ class Route:
         )
         if self._steering and self._moved:
             self.reasons.append(self._steering.told(*self._moved))
-        self.reasons.extend(self._signals.reasons)
+        self.reasons.extend(self._signals.reasons[:])
         return routing.cheap if suffices else routing.strong
 
     def _steered(self, steering: Steering, probability: float, configured: float) -> tuple[bool, float]:
@@ -185,9 +185,10 @@ class Route:
         return instead
 
     def _readable(self, tier: str) -> str:
-        if self._reads(tier):
+        usable = self.usable()
+        if tier in usable:
             return tier
-        able = [name for name in self.allowed if self._reads(name)]
+        able = [name for name in self.allowed if name in usable]
         if not able:
             raise self._unreadable(self.allowed)
         self.chosen_by = types_pb2.CHOSEN_BY_MODALITY

@@ -202,7 +202,9 @@ class Work:
     async def _classify(self) -> types_pb2.Signals | None:
         """Return the signals, or None when the classifier is late or broken: it never delays an answer."""
         end = now() + self._shop.policy.classifier.allowance_ms / 1000.0
-        question = classifier_pb2.ClassifyRequest(messages=self._request.messages)
+        question = classifier_pb2.ClassifyRequest()
+        for message in self._request.messages[:]:
+            question.messages.add().CopyFrom(message)
         try:
             with self.record.course.phase(Slot.CLASSIFY):
                 asked = self.call.until(end, Slot.CLASSIFY)

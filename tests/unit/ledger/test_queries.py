@@ -60,7 +60,7 @@ class Faulty(Store):
         fault = self._faults.pop(0) if self._faults else "none"
         if fault == "before":
             raise OSError("before")
-        self._engine = self._engine or self._open()
+        self._connection = self._connection or self._open()
         self._lie = fault == "after"
         super().append(entries)
 
