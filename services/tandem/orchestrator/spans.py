@@ -83,20 +83,17 @@ class RequestSpans:
         ended = self._ended
         if ended is None:
             return
-        self._said = said = self._capture(ended)
-        self._call, self._reason = ended.call, ended.reason
-        self._phases, self._tried = ended.course.phases, ended.course.tried
-        attempts = len(ended.answer.attempts)
-        self.count = len(self._phases) + 2 * attempts + 1
-        """How many spans `children` will return, or one more."""
-        self.size = (
-            (2 + attempts) * BYTES
-            + len(ended.answer.text)
-            + len(ended.answer.reasoning)
-            + (said.size if said else 0)
-        )
-        """About how many bytes of memory are held until then."""
         self._ended = None
+        self._said = said = self._capture(ended)
+        course, answer = ended.course, ended.answer
+        self._call, self._reason = ended.call, ended.reason
+        self._phases, self._tried = course.phases, course.tried
+        attempts = len(course.tried)
+        self.count = len(course.phases) + 2 * attempts + 1
+        """How many spans `children` will return, or one more."""
+        texts = len(answer.text) + len(answer.reasoning) + (said.size if said else 0)
+        self.size = (2 + attempts) * BYTES + texts
+        """About how many bytes of memory are held until then."""
 
     def settle(self, answer: types_pb2.Answer, at: float, *, apart: bool = False) -> None:
         """Note what the engines counted, and when that was known; `apart`: the span of the books is told apart."""
