@@ -103,12 +103,11 @@ class RequestSpans:
 
     def attributes(self) -> Attributes:
         """Return what the span of the call says of the request."""
-        answer, call = self._answer, self._call
-        usage, target = answer.usage, answer.answered_by
+        answer, call, reason = self._answer, self._call, self._reason
+        usage = answer.usage
         deadline_ms = (call.deadline - call.started) * 1000.0
         found: Attributes = {
             Attribute.TENANT: call.tenant,
-            Attribute.CACHE_OUTCOME: _CACHE[answer.cache],
             Attribute.DEADLINE_MS: deadline_ms,
             Attribute.LEFT_MS: deadline_ms - answer.duration_ms,
             Attribute.INPUT_TOKENS: usage.input_tokens,
@@ -121,17 +120,27 @@ class RequestSpans:
             found[Attribute.CHOSEN_BY] = _CHOSEN_BY[plan.chosen_by]
             if plan.rule:
                 found[Attribute.RULE] = plan.rule
-        if target.tier:
-            found[Attribute.ANSWERED_BY] = _name(target)
-        if answer.degradations:
-            found[Attribute.DEGRADATIONS] = tuple(_REASON[each.reason] for each in answer.degradations)
         if answer.HasField("ttft_ms"):
             found[Attribute.TTFT_MS] = answer.ttft_ms
+        if not reason:
+            self._add_answer(found)
+        # A client that left may have seen something else than planned. Where nobody answered, nothing was degraded.
+        if reason not in FAULTS and answer.degradations:
+            found[Attribute.DEGRADATIONS] = tuple(_REASON[each.reason] for each in answer.degradations)
+        return found
+
+    def _add_answer(self, found: Attributes) -> None:
+        """Add what only a request has that was answered."""
+        answer = self._answer
+        target, cache = answer.answered_by, answer.cache
+        if cache:
+            found[Attribute.CACHE_OUTCOME] = _CACHE[cache]
+        if target.tier:
+            found[Attribute.ANSWERED_BY] = _name(target)
         if answer.HasField("confidence"):
             found[Attribute.CONFIDENCE] = answer.confidence
         if answer.source_request_id:
             found[Attribute.CACHE_SOURCE] = answer.source_request_id
-        return found
 
     def spans(self) -> TraceSpans:
         """Return what makes its spans."""
