@@ -22,7 +22,7 @@ class RpcSpans:
     def ended(self, method: str, call: Call, error: TandemError | None) -> None:
         """Hand over the spans of a call, if they are kept."""
         # A call whose metadata could not be read has no place in a trace yet.
-        trace = call.trace or self._tracing.begin(call.traceparent)
+        trace = call.trace or self._tracing.begin(call.traceparent, call.tracestate)
         if trace is None:
             return
         if error is not None and error.reason in FAULTS:

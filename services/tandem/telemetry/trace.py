@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -58,15 +58,19 @@ class Trace:
         parent_id: span of the caller, 16 hexadecimal digits; empty: the trace begins here.
         sampled: whether its spans are kept, whatever happens.
         root: the call that the request is a part of; None: it is all that the call asks for.
+        state: the caller's `tracestate`, what others know of the trace; is passed on as it is.
     """
 
-    __slots__ = ("handed", "keep", "parent_id", "root", "sampled", "span_id", "story", "trace_id")
+    __slots__ = ("handed", "keep", "parent_id", "root", "sampled", "span_id", "state", "story", "trace_id")
 
-    def __init__(self, trace_id: str, parent_id: str, *, sampled: bool, root: Trace | None = None) -> None:
+    def __init__(
+        self, trace_id: str, parent_id: str, *, sampled: bool, root: Trace | None = None, state: str = ""
+    ) -> None:
         self.trace_id = trace_id
         self.parent_id = parent_id
         self.sampled = sampled
         self.root = root
+        self.state = state
         self.span_id = random.getrandbits(64) or 1
         self.keep = ""
         """Why its spans are kept although it is not sampled. Empty: no reason yet."""
@@ -85,7 +89,8 @@ class Trace:
 
     def branch(self) -> Trace:
         """Return the place of a request within this one."""
-        return Trace(self.trace_id, f"{self.span_id:016x}", sampled=self.sampled, root=self)
+        parent_id = f"{self.span_id:016x}"
+        return Trace(self.trace_id, parent_id, sampled=self.sampled, root=self, state=self.state)
 
     @property
     def kept(self) -> bool:
@@ -144,13 +149,20 @@ class Sampling:
             return parent.sampled
         return trace_id & _IDENTIFIER < self._bound
 
-    def begin(self, traceparent: str, *, begins: bool) -> Trace | None:
-        """Return the place of a request that arrives; None: it belongs to no trace, and none `begins` here."""
+    def begin(self, traceparent: str, tracestate: str = "", *, begins: bool) -> Trace | None:
+        """Return the place of a request that arrives; None: it belongs to no trace, and none `begins` here.
+
+        The state goes with the context: without one, or with one that is not valid, it means nothing.
+        """
         parent = parse(traceparent) if traceparent else None
         if parent is not None:
             sampled = self.decide(int(parent.trace_id, 16), parent)
-            return Trace(parent.trace_id, parent.span_id, sampled=sampled)
+            return Trace(parent.trace_id, parent.span_id, sampled=sampled, state=tracestate)
         if not begins:
             return None
         trace_id = random.getrandbits(128) or 1
         return Trace(f"{trace_id:032x}", "", sampled=self.decide(trace_id, None))
+
+
+Begin = Callable[[str, str], Trace | None]
+"""Returns the place in a trace of a request that arrives with a `traceparent` and a `tracestate`."""

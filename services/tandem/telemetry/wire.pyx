@@ -28,7 +28,6 @@ cdef enum:
     SPAN = 0x12  # a span among others: field 2
     EVENT = 0x5A  # an event in a span: field 11
     A_LINK = 0x6A  # a link in a span: field 13
-    TRACE_ID_BYTES = 16
     LOCAL_PARENT = 0x100  # of the flags: it is known whether the parent is in another process
     REMOTE_PARENT = 0x200  # it is
     STATUS_ERROR = 2
@@ -164,15 +163,17 @@ cdef class TraceSpans:
     """
 
     cdef Writer _writer
-    cdef bytes _trace_id
+    cdef bytes _trace
     cdef uint64_t _own, _caller
     cdef int _flags
 
     def __init__(self, Writer writer not None, trace):
         self._writer, self._own = writer, trace.span_id
-        self._trace_id = bytes.fromhex(trace.trace_id)
-        if len(self._trace_id) != TRACE_ID_BYTES:
-            raise ValueError(f"an identifier of a trace has 32 digits, and not {trace.trace_id}")
+        trace_id, state = bytes.fromhex(trace.trace_id), trace.state.encode()
+        # Two fields, which every span and link begins with.
+        self._trace = writer.framed(0x0A, (trace_id,))
+        if state:
+            self._trace += writer.framed(0x1A, (state,))
         self._caller = int(trace.parent_id, 16) if trace.parent_id else 0
         self._flags = LOCAL_PARENT if trace.root is not None or not self._caller else LOCAL_PARENT | REMOTE_PARENT
 
@@ -192,7 +193,6 @@ cdef class TraceSpans:
         """Return a link to the span in a place."""
         cdef Writer writer = self._writer
         writer._begin()
-        writer._reserve(0)
         self._identify(slot)
         writer._end = _flagged(writer._end, 0x35, LOCAL_PARENT)
         writer._attribute(OF_LINK, LINK, why)
@@ -224,8 +224,8 @@ cdef class TraceSpans:
         cdef Py_ssize_t length
         cdef const char *characters = PyUnicode_AsUTF8AndSize(name, &length)
         writer._begin()
-        writer._reserve(length)
         self._identify(slot)
+        writer._reserve(length)
         if parent:
             writer._end = _identifier(writer._end, 0x22, parent)
         writer._end = _text(writer._end, 0x2A, characters, length)
@@ -244,11 +244,12 @@ cdef class TraceSpans:
             writer._copy(each)
         return writer._framed(SPAN)
 
-    cdef void _identify(self, int slot) noexcept:
+    cdef int _identify(self, int slot) except -1:
         """Write which span of which trace it is that is in a place."""
         cdef Writer writer = self._writer
-        writer._end = _text(writer._end, 0x0A, PyBytes_AS_STRING(self._trace_id), TRACE_ID_BYTES)
+        writer._copy(self._trace)
         writer._end = _identifier(writer._end, 0x12, child_of(self._own, slot))
+        return 0
 
 
 def child(uint64_t span_id, int slot):
