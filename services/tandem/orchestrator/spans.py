@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from tandem.enum_words import Enum, enum_words
@@ -42,14 +42,6 @@ _FINISH: Final = _words(types_pb2.FinishReason, "FINISH_REASON_")
 _TASK: Final = _words(types_pb2.Task, "TASK_")
 _DOMAIN: Final = _words(types_pb2.Domain, "DOMAIN_")
 _RULE: Final = _words(types_pb2.FusionRule, "FUSION_RULE_")
-_LEVEL: Final = {Slot.CACHE: "memory", Slot.SHARED_CACHE: "shared"}
-_NAMES: Final = {
-    Slot.CACHE: SpanName.CACHE,
-    Slot.SHARED_CACHE: SpanName.CACHE,
-    Slot.CLASSIFY: SpanName.CLASSIFY,
-    Slot.PLAN: SpanName.PLAN,
-    Slot.FUSE: SpanName.FUSE,
-}
 
 
 class RequestSpans:
@@ -200,25 +192,10 @@ class RequestSpans:
         )
 
     def _phase(self, spans: TraceSpans, phase: Phase) -> bytes:
-        return spans.span(
-            _NAMES[phase.slot],
-            phase.slot,
-            (phase.started, phase.ended),
-            self._facts(phase.slot),
-            error=phase.error,
-        )
-
-    def _facts(self, slot: Slot) -> Attributes:
-        answer = self._answer
-        if slot == Slot.CLASSIFY and answer.HasField("signals"):
-            return _of_signals(answer.signals)
-        if slot == Slot.PLAN and answer.HasField("plan"):
-            return _of_plan(answer.plan)
-        if slot == Slot.FUSE and answer.HasField("fusion"):
-            fusion = answer.fusion
-            return {Attribute.AGREEMENT: fusion.agreement, Attribute.FUSION_RULE: _RULE[fusion.rule]}
-        level = _LEVEL.get(slot)
-        return {Attribute.CACHE_LEVEL: level} if level else {}
+        slot = phase.slot
+        name, facts = _PHASES[slot]
+        times = (phase.started, phase.ended)
+        return spans.span(name, slot, times, facts(self._answer), error=phase.error)
 
     def _attempt(self, spans: TraceSpans, attempt: types_pb2.Attempt) -> list[bytes]:
         """Return the spans of an attempt and of its call to the model, which begins when a place is free."""
@@ -294,7 +271,10 @@ class RequestSpans:
         return [spans.link(Slot.FUSE, _PURPOSE[attempt.purpose])] if fused else []
 
 
-def _of_signals(signals: types_pb2.Signals) -> Attributes:
+def _of_signals(answer: types_pb2.Answer) -> Attributes:
+    if not answer.HasField("signals"):
+        return {}
+    signals = answer.signals
     return {
         Attribute.COMPLEXITY: signals.complexity.value,
         Attribute.R1_SUFFICES: signals.r1_suffices.value,
@@ -305,7 +285,10 @@ def _of_signals(signals: types_pb2.Signals) -> Attributes:
     }
 
 
-def _of_plan(plan: types_pb2.Plan) -> Attributes:
+def _of_plan(answer: types_pb2.Answer) -> Attributes:
+    if not answer.HasField("plan"):
+        return {}
+    plan = answer.plan
     found: Attributes = {
         Attribute.POLICY_REVISION: plan.policy_revision,
         Attribute.MARGIN_MS: plan.margin_ms,
@@ -314,6 +297,23 @@ def _of_plan(plan: types_pb2.Plan) -> Attributes:
     if plan.HasField("threshold"):
         found[Attribute.THRESHOLD] = plan.threshold
     return found
+
+
+def _of_fusion(answer: types_pb2.Answer) -> Attributes:
+    if not answer.HasField("fusion"):
+        return {}
+    fusion = answer.fusion
+    return {Attribute.AGREEMENT: fusion.agreement, Attribute.FUSION_RULE: _RULE[fusion.rule]}
+
+
+_PHASES: Final[Mapping[int, tuple[str, Callable[[types_pb2.Answer], Attributes]]]] = {
+    Slot.CACHE: (SpanName.CACHE, lambda _: {Attribute.CACHE_LEVEL: "memory"}),
+    Slot.SHARED_CACHE: (SpanName.CACHE, lambda _: {Attribute.CACHE_LEVEL: "shared"}),
+    Slot.CLASSIFY: (SpanName.CLASSIFY, _of_signals),
+    Slot.PLAN: (SpanName.PLAN, _of_plan),
+    Slot.FUSE: (SpanName.FUSE, _of_fusion),
+}
+"""What the span of each part is called, and what it says."""
 
 
 def _before(attempts: Sequence[types_pb2.Attempt], attempt: types_pb2.Attempt) -> types_pb2.Attempt:

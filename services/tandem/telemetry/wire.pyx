@@ -15,6 +15,10 @@ from tandem.telemetry.names import Attribute
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+    int PyUnicode_Check(object text)
+    int PyUnicode_IS_COMPACT_ASCII(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    void *PyUnicode_DATA(object text)
 
 NO_FAULT = frozenset(("", "CANCELLED"))
 """Kinds of error that make no span one of an error: whoever leaves has reasons of their own."""
@@ -96,7 +100,7 @@ cdef class Writer:
     cdef int _attribute(self, uint8_t tag, str key, value) except -1:
         """Write a `KeyValue`: the key, and the `AnyValue` that holds the value."""
         cdef Py_ssize_t length
-        cdef const char *characters = PyUnicode_AsUTF8AndSize(key, &length)
+        cdef const char *characters = _characters(key, &length)
         cdef Py_ssize_t held = _value_size(value)
         self._reserve(length)
         self._end = _tagged(self._end, tag, _field_size(length) + _field_size(held))
@@ -111,7 +115,7 @@ cdef class Writer:
         cdef double floating
         cdef uint64_t pattern
         if isinstance(value, str):
-            characters = PyUnicode_AsUTF8AndSize(value, &length)
+            characters = _characters(value, &length)
             self._reserve(length)
             self._end = _text(self._end, 0x0A, characters, length)
         elif isinstance(value, float):
@@ -181,7 +185,7 @@ cdef class TraceSpans:
         """Return an event; `at` is on the clock of `tandem.clock.now()`."""
         cdef Writer writer = self._writer
         cdef Py_ssize_t length
-        cdef const char *characters = PyUnicode_AsUTF8AndSize(name, &length)
+        cdef const char *characters = _characters(name, &length)
         writer._begin()
         writer._reserve(length)
         writer._end = _fixed(writer._end, 0x09, <uint64_t> writer._ns(at))
@@ -222,7 +226,7 @@ cdef class TraceSpans:
         cdef double started, ended
         started, ended = times
         cdef Py_ssize_t length
-        cdef const char *characters = PyUnicode_AsUTF8AndSize(name, &length)
+        cdef const char *characters = _characters(name, &length)
         writer._begin()
         self._identify(slot)
         writer._reserve(length)
@@ -265,7 +269,7 @@ def traceparent(str trace_id, uint64_t span_id, int slot, bint sampled):
     """
     cdef char written[55]
     cdef Py_ssize_t length
-    cdef const char *characters = PyUnicode_AsUTF8AndSize(trace_id, &length)
+    cdef const char *characters = _characters(trace_id, &length)
     cdef uint64_t number = child_of(span_id, slot)
     cdef int at
     if length != 32:
@@ -282,6 +286,14 @@ def traceparent(str trace_id, uint64_t span_id, int slot, bint sampled):
 cdef inline uint64_t child_of(uint64_t span_id, int slot) noexcept:
     # None is 0, which is no identifier. Every span of a request has another from the first.
     return (span_id + <uint64_t> slot * STEP) or 1
+
+
+cdef inline const char *_characters(object text, Py_ssize_t *length) except NULL:
+    """Find the bytes of a text in UTF-8; those of most are at hand."""
+    if PyUnicode_Check(text) and PyUnicode_IS_COMPACT_ASCII(text):
+        length[0] = PyUnicode_GET_LENGTH(text)
+        return <const char *> PyUnicode_DATA(text)
+    return PyUnicode_AsUTF8AndSize(text, length)
 
 
 cdef inline uint8_t *_varint(uint8_t *place, uint64_t number) noexcept:
@@ -344,7 +356,7 @@ cdef Py_ssize_t _value_size(value) except -1:
     cdef uint8_t written[10]
     cdef Py_ssize_t length
     if isinstance(value, str):
-        PyUnicode_AsUTF8AndSize(value, &length)
+        _characters(value, &length)
         return _field_size(length)
     if isinstance(value, float):
         return 9
