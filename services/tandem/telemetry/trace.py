@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tandem.telemetry.wire import child, traceparent
@@ -128,24 +129,25 @@ def trace_id_of(traceparent: str) -> str:
     return parent.trace_id if parent else ""
 
 
+@dataclass(frozen=True)
 class Sampling:
-    """Which traces are kept whatever happens in them.
+    """Which traces are kept whatever happens in them."""
 
-    Args:
-        ratio: part of the traces that begin here, 0 to 1.
-        follows_parent: whether a caller's decision counts.
-    """
+    ratio: float = 1.0
+    """Part of the traces that begin here, 0 to 1."""
+    follows_parent: bool = True
+    """Whether a caller's decision counts."""
 
-    def __init__(self, ratio: float = 1.0, follows_parent: bool = True) -> None:
-        self._follows_parent = follows_parent
-        self._bound = round(ratio * (_IDENTIFIER + 1))
+    @cached_property
+    def _bound(self) -> int:
+        return round(self.ratio * (_IDENTIFIER + 1))
 
     def decide(self, trace_id: int, parent: Parent | None) -> bool:
         """Return whether a trace is kept.
 
         The ratio counts as in OpenTelemetry's TraceIdRatioBased: services with the same ratio decide alike.
         """
-        if parent is not None and self._follows_parent:
+        if parent is not None and self.follows_parent:
             return parent.sampled
         return trace_id & _IDENTIFIER < self._bound
 
