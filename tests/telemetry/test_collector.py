@@ -24,7 +24,7 @@ def calls(tracing: Tracing, count: int) -> tuple[list[Call], float]:
     """Tell of calls that have ended; return them and how long telling took."""
     spans, made = RpcSpans(tracing), []
     for _ in range(count):
-        trace = tracing.begin("")
+        trace = tracing.begin("", "")
         assert trace is not None
         made.append(call()._replace(trace=trace, traceparent=trace.traceparent()))
     begun = time.monotonic()

@@ -73,6 +73,7 @@ async def spans_of(receiver: Collector, caller: Caller, picture_wanted: list[str
     check_names((span.name, span.attributes, span.span.events) for span in spans)
     (root,) = (span for span in spans if span.parent_id == caller.span_id)
     assert root.name.startswith(SERVICE)
+    assert {span.span.trace_state for span in spans} == {"vendor=value"}
     return spans
 
 

@@ -247,6 +247,23 @@ async def test_a_deadline_that_passes() -> None:
     assert attributes(root)[Attribute.KEEP] == "failed"
 
 
+async def test_a_request_that_nobody_answered_is_not_told_as_an_answer() -> None:
+    fallbacks = [{"from": "r1", "on": "timeout", "to": ["pro"]}]
+    async with traced(World([HANG], [HANG], fallbacks=fallbacks)) as running:
+        with pytest.raises(DeadlineExceeded):
+            await running.client.ask("why?", no_cache=True, deadline_seconds=0.6)
+    assert len(running.spans.named("attempt")) == 2
+    told = attributes(running.spans.one(GENERATE))
+    assert told[Attribute.ERROR_TYPE] == "DEADLINE_EXCEEDED"
+    of_answers = {
+        Attribute.ANSWERED_BY,
+        Attribute.DEGRADATIONS,
+        Attribute.CACHE_OUTCOME,
+        Attribute.CONFIDENCE,
+    }
+    assert not of_answers & set(told)
+
+
 async def test_voices_are_linked_to_their_vote() -> None:
     async with traced(World(strategy="ensemble")) as running:
         await running.client.ask("why?", no_cache=True)

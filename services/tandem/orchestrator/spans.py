@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from tandem.enum_words import Enum, enum_words
@@ -42,14 +42,6 @@ _FINISH: Final = _words(types_pb2.FinishReason, "FINISH_REASON_")
 _TASK: Final = _words(types_pb2.Task, "TASK_")
 _DOMAIN: Final = _words(types_pb2.Domain, "DOMAIN_")
 _RULE: Final = _words(types_pb2.FusionRule, "FUSION_RULE_")
-_LEVEL: Final = {Slot.CACHE: "memory", Slot.SHARED_CACHE: "shared"}
-_NAMES: Final = {
-    Slot.CACHE: SpanName.CACHE,
-    Slot.SHARED_CACHE: SpanName.CACHE,
-    Slot.CLASSIFY: SpanName.CLASSIFY,
-    Slot.PLAN: SpanName.PLAN,
-    Slot.FUSE: SpanName.FUSE,
-}
 
 
 class RequestSpans:
@@ -83,20 +75,17 @@ class RequestSpans:
         ended = self._ended
         if ended is None:
             return
-        self._said = said = self._capture(ended)
-        self._call, self._reason = ended.call, ended.reason
-        self._phases, self._tried = ended.course.phases, ended.course.tried
-        attempts = len(ended.answer.attempts)
-        self.count = len(self._phases) + 2 * attempts + 1
-        """How many spans `children` will return, or one more."""
-        self.size = (
-            (2 + attempts) * BYTES
-            + len(ended.answer.text)
-            + len(ended.answer.reasoning)
-            + (said.size if said else 0)
-        )
-        """About how many bytes of memory are held until then."""
         self._ended = None
+        self._said = said = self._capture(ended)
+        course, answer = ended.course, ended.answer
+        self._call, self._reason = ended.call, ended.reason
+        self._phases, self._tried = course.phases, course.tried
+        attempts = len(course.tried)
+        self.count = len(course.phases) + 2 * attempts + 1
+        """How many spans `children` will return, or one more."""
+        texts = len(answer.text) + len(answer.reasoning) + (said.size if said else 0)
+        self.size = (2 + attempts) * BYTES + texts
+        """About how many bytes of memory are held until then."""
 
     def settle(self, answer: types_pb2.Answer, at: float, *, apart: bool = False) -> None:
         """Note what the engines counted, and when that was known; `apart`: the span of the books is told apart."""
@@ -106,12 +95,11 @@ class RequestSpans:
 
     def attributes(self) -> Attributes:
         """Return what the span of the call says of the request."""
-        answer, call = self._answer, self._call
-        usage, target = answer.usage, answer.answered_by
+        answer, call, reason = self._answer, self._call, self._reason
+        usage = answer.usage
         deadline_ms = (call.deadline - call.started) * 1000.0
         found: Attributes = {
             Attribute.TENANT: call.tenant,
-            Attribute.CACHE_OUTCOME: _CACHE[answer.cache],
             Attribute.DEADLINE_MS: deadline_ms,
             Attribute.LEFT_MS: deadline_ms - answer.duration_ms,
             Attribute.INPUT_TOKENS: usage.input_tokens,
@@ -124,17 +112,27 @@ class RequestSpans:
             found[Attribute.CHOSEN_BY] = _CHOSEN_BY[plan.chosen_by]
             if plan.rule:
                 found[Attribute.RULE] = plan.rule
-        if target.tier:
-            found[Attribute.ANSWERED_BY] = _name(target)
-        if answer.degradations:
-            found[Attribute.DEGRADATIONS] = tuple(_REASON[each.reason] for each in answer.degradations)
         if answer.HasField("ttft_ms"):
             found[Attribute.TTFT_MS] = answer.ttft_ms
+        if not reason:
+            self._add_answer(found)
+        # A client that left may have seen something else than planned. Where nobody answered, nothing was degraded.
+        if reason not in FAULTS and answer.degradations:
+            found[Attribute.DEGRADATIONS] = tuple(_REASON[each.reason] for each in answer.degradations)
+        return found
+
+    def _add_answer(self, found: Attributes) -> None:
+        """Add what only a request has that was answered."""
+        answer = self._answer
+        target, cache = answer.answered_by, answer.cache
+        if cache:
+            found[Attribute.CACHE_OUTCOME] = _CACHE[cache]
+        if target.tier:
+            found[Attribute.ANSWERED_BY] = _name(target)
         if answer.HasField("confidence"):
             found[Attribute.CONFIDENCE] = answer.confidence
         if answer.source_request_id:
             found[Attribute.CACHE_SOURCE] = answer.source_request_id
-        return found
 
     def spans(self) -> TraceSpans:
         """Return what makes its spans."""
@@ -194,25 +192,10 @@ class RequestSpans:
         )
 
     def _phase(self, spans: TraceSpans, phase: Phase) -> bytes:
-        return spans.span(
-            _NAMES[phase.slot],
-            phase.slot,
-            (phase.started, phase.ended),
-            self._facts(phase.slot),
-            error=phase.error,
-        )
-
-    def _facts(self, slot: Slot) -> Attributes:
-        answer = self._answer
-        if slot == Slot.CLASSIFY and answer.HasField("signals"):
-            return _of_signals(answer.signals)
-        if slot == Slot.PLAN and answer.HasField("plan"):
-            return _of_plan(answer.plan)
-        if slot == Slot.FUSE and answer.HasField("fusion"):
-            fusion = answer.fusion
-            return {Attribute.AGREEMENT: fusion.agreement, Attribute.FUSION_RULE: _RULE[fusion.rule]}
-        level = _LEVEL.get(slot)
-        return {Attribute.CACHE_LEVEL: level} if level else {}
+        slot = phase.slot
+        name, facts = _PHASES[slot]
+        times = (phase.started, phase.ended)
+        return spans.span(name, slot, times, facts(self._answer), error=phase.error)
 
     def _attempt(self, spans: TraceSpans, attempt: types_pb2.Attempt) -> list[bytes]:
         """Return the spans of an attempt and of its call to the model, which begins when a place is free."""
@@ -288,7 +271,10 @@ class RequestSpans:
         return [spans.link(Slot.FUSE, _PURPOSE[attempt.purpose])] if fused else []
 
 
-def _of_signals(signals: types_pb2.Signals) -> Attributes:
+def _of_signals(answer: types_pb2.Answer) -> Attributes:
+    if not answer.HasField("signals"):
+        return {}
+    signals = answer.signals
     return {
         Attribute.COMPLEXITY: signals.complexity.value,
         Attribute.R1_SUFFICES: signals.r1_suffices.value,
@@ -299,7 +285,10 @@ def _of_signals(signals: types_pb2.Signals) -> Attributes:
     }
 
 
-def _of_plan(plan: types_pb2.Plan) -> Attributes:
+def _of_plan(answer: types_pb2.Answer) -> Attributes:
+    if not answer.HasField("plan"):
+        return {}
+    plan = answer.plan
     found: Attributes = {
         Attribute.POLICY_REVISION: plan.policy_revision,
         Attribute.MARGIN_MS: plan.margin_ms,
@@ -308,6 +297,23 @@ def _of_plan(plan: types_pb2.Plan) -> Attributes:
     if plan.HasField("threshold"):
         found[Attribute.THRESHOLD] = plan.threshold
     return found
+
+
+def _of_fusion(answer: types_pb2.Answer) -> Attributes:
+    if not answer.HasField("fusion"):
+        return {}
+    fusion = answer.fusion
+    return {Attribute.AGREEMENT: fusion.agreement, Attribute.FUSION_RULE: _RULE[fusion.rule]}
+
+
+_PHASES: Final[Mapping[int, tuple[str, Callable[[types_pb2.Answer], Attributes]]]] = {
+    Slot.CACHE: (SpanName.CACHE, lambda _: {Attribute.CACHE_LEVEL: "memory"}),
+    Slot.SHARED_CACHE: (SpanName.CACHE, lambda _: {Attribute.CACHE_LEVEL: "shared"}),
+    Slot.CLASSIFY: (SpanName.CLASSIFY, _of_signals),
+    Slot.PLAN: (SpanName.PLAN, _of_plan),
+    Slot.FUSE: (SpanName.FUSE, _of_fusion),
+}
+"""What the span of each part is called, and what it says."""
 
 
 def _before(attempts: Sequence[types_pb2.Attempt], attempt: types_pb2.Attempt) -> types_pb2.Attempt:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +16,7 @@ from tandem.clock import now
 from tandem.errors import Details, InvalidRequest, Violation
 from tandem.serving.authentication import Authenticator
 from tandem.telemetry.logs import set_trace_id
-from tandem.telemetry.trace import Trace
+from tandem.telemetry.trace import Begin
 
 TENANT: Final = "tandem-tenant"
 REQUEST_ID: Final = "tandem-request-id"
@@ -29,9 +28,6 @@ MAX_RETRIES: Final = 8
 
 _NAME: Final = re.compile(NAME)
 _current: ContextVar[Call] = ContextVar("call")
-
-Begin = Callable[[str], Trace | None]
-"""Returns the place in a trace of a request that arrives with a `traceparent`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +129,8 @@ def read_call(
     seconds = (
         deadline.default_seconds if remaining is None else min(_granted(remaining), deadline.max_seconds)
     )
-    traceparent = metadata.get(TRACEPARENT, "")
-    trace = begin(traceparent) if begin else None
+    traceparent, tracestate = metadata.get(TRACEPARENT, ""), metadata.get(TRACESTATE, "")
+    trace = begin(traceparent, tracestate) if begin else None
     return Call(
         request_id=_named(metadata, REQUEST_ID, "") if REQUEST_ID in metadata else _new_id(),
         deadline=arrived + seconds,
@@ -142,7 +138,7 @@ def read_call(
         tenant=tenant,
         retries_left=_retries(metadata),
         traceparent=trace.traceparent() if trace else traceparent,
-        tracestate=metadata.get(TRACESTATE, ""),
+        tracestate=trace.state if trace else tracestate,
         trace=trace,
     )
 

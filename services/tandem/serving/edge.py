@@ -26,11 +26,12 @@ from tandem.errors import (
     TandemError,
 )
 from tandem.serving.authentication import Authenticator
-from tandem.serving.context import REQUEST_ID, Begin, DeadlineRule, anonymous_call, enter, read_call
+from tandem.serving.context import REQUEST_ID, DeadlineRule, anonymous_call, enter, read_call
 from tandem.serving.envelope import Envelope
 from tandem.serving.status import abort
 from tandem.serving.validation import validate
 from tandem.telemetry.logs import is_written, logger
+from tandem.telemetry.trace import Begin
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"

@@ -22,7 +22,7 @@ class RpcSpans:
     def ended(self, method: str, call: Call, error: TandemError | None) -> None:
         """Hand over the spans of a call, if they are kept."""
         # A call whose metadata could not be read has no place in a trace yet.
-        trace = call.trace or self._tracing.begin(call.traceparent)
+        trace = call.trace or self._tracing.begin(call.traceparent, call.tracestate)
         if trace is None:
             return
         if error is not None and error.reason in FAULTS:
@@ -37,7 +37,18 @@ class RpcSpans:
 class _Served:
     """A call that has ended; satisfies `tandem.telemetry.exporting.Told`."""
 
-    __slots__ = ("_code", "_ended", "_method", "_reason", "_request_id", "_started", "_trace", "_tracing")
+    __slots__ = (
+        "_code",
+        "_ended",
+        "_method",
+        "_reason",
+        "_request_id",
+        "_started",
+        "_trace",
+        "_tracing",
+        "count",
+        "size",
+    )
 
     def __init__(
         self, tracing: Tracing, trace: Trace, method: str, call: Call, error: TandemError | None
@@ -45,16 +56,11 @@ class _Served:
         self._tracing, self._trace, self._method = tracing, trace, method
         self._code, self._reason = (error.code.name, error.reason) if error else ("OK", "")
         self._request_id, self._started, self._ended = call.request_id, call.started, now()
-
-    @property
-    def count(self) -> int:
+        story = trace.story
+        self.count = 1 + story.count if story else 1
         """How many spans it has."""
-        return 1 + (self._trace.story.count if self._trace.story else 0)
-
-    @property
-    def size(self) -> int:
+        self.size = story.size if story else 0
         """About how many bytes of memory it holds."""
-        return self._trace.story.size if self._trace.story else 0
 
     def spans(self) -> list[bytes]:
         """Make its spans."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tandem.telemetry.wire import child, traceparent
@@ -58,15 +59,19 @@ class Trace:
         parent_id: span of the caller, 16 hexadecimal digits; empty: the trace begins here.
         sampled: whether its spans are kept, whatever happens.
         root: the call that the request is a part of; None: it is all that the call asks for.
+        state: the caller's `tracestate`, what others know of the trace; is passed on as it is.
     """
 
-    __slots__ = ("handed", "keep", "parent_id", "root", "sampled", "span_id", "story", "trace_id")
+    __slots__ = ("handed", "keep", "parent_id", "root", "sampled", "span_id", "state", "story", "trace_id")
 
-    def __init__(self, trace_id: str, parent_id: str, *, sampled: bool, root: Trace | None = None) -> None:
+    def __init__(
+        self, trace_id: str, parent_id: str, *, sampled: bool, root: Trace | None = None, state: str = ""
+    ) -> None:
         self.trace_id = trace_id
         self.parent_id = parent_id
         self.sampled = sampled
         self.root = root
+        self.state = state
         self.span_id = random.getrandbits(64) or 1
         self.keep = ""
         """Why its spans are kept although it is not sampled. Empty: no reason yet."""
@@ -85,7 +90,8 @@ class Trace:
 
     def branch(self) -> Trace:
         """Return the place of a request within this one."""
-        return Trace(self.trace_id, f"{self.span_id:016x}", sampled=self.sampled, root=self)
+        parent_id = f"{self.span_id:016x}"
+        return Trace(self.trace_id, parent_id, sampled=self.sampled, root=self, state=self.state)
 
     @property
     def kept(self) -> bool:
@@ -123,34 +129,42 @@ def trace_id_of(traceparent: str) -> str:
     return parent.trace_id if parent else ""
 
 
+@dataclass(frozen=True)
 class Sampling:
-    """Which traces are kept whatever happens in them.
+    """Which traces are kept whatever happens in them."""
 
-    Args:
-        ratio: part of the traces that begin here, 0 to 1.
-        follows_parent: whether a caller's decision counts.
-    """
+    ratio: float = 1.0
+    """Part of the traces that begin here, 0 to 1."""
+    follows_parent: bool = True
+    """Whether a caller's decision counts."""
 
-    def __init__(self, ratio: float = 1.0, follows_parent: bool = True) -> None:
-        self._follows_parent = follows_parent
-        self._bound = round(ratio * (_IDENTIFIER + 1))
+    @cached_property
+    def _bound(self) -> int:
+        return round(self.ratio * (_IDENTIFIER + 1))
 
     def decide(self, trace_id: int, parent: Parent | None) -> bool:
         """Return whether a trace is kept.
 
         The ratio counts as in OpenTelemetry's TraceIdRatioBased: services with the same ratio decide alike.
         """
-        if parent is not None and self._follows_parent:
+        if parent is not None and self.follows_parent:
             return parent.sampled
         return trace_id & _IDENTIFIER < self._bound
 
-    def begin(self, traceparent: str, *, begins: bool) -> Trace | None:
-        """Return the place of a request that arrives; None: it belongs to no trace, and none `begins` here."""
+    def begin(self, traceparent: str, tracestate: str = "", *, begins: bool) -> Trace | None:
+        """Return the place of a request that arrives; None: it belongs to no trace, and none `begins` here.
+
+        The state goes with the context: without one, or with one that is not valid, it means nothing.
+        """
         parent = parse(traceparent) if traceparent else None
         if parent is not None:
             sampled = self.decide(int(parent.trace_id, 16), parent)
-            return Trace(parent.trace_id, parent.span_id, sampled=sampled)
+            return Trace(parent.trace_id, parent.span_id, sampled=sampled, state=tracestate)
         if not begins:
             return None
         trace_id = random.getrandbits(128) or 1
         return Trace(f"{trace_id:032x}", "", sampled=self.decide(trace_id, None))
+
+
+Begin = Callable[[str, str], Trace | None]
+"""Returns the place in a trace of a request that arrives with a `traceparent` and a `tracestate`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from tandem.telemetry.names import LATEST_GEN_AI, Attribute
 from tandem.telemetry.settings import TracingSettings
-from tandem.telemetry.trace import Trace
+from tandem.telemetry.trace import Begin
 
 if TYPE_CHECKING:
     from tandem.telemetry.exporting import Exporter, Told
@@ -56,8 +56,8 @@ class Tracing:
         """Makes spans of this process."""
         self.latest_gen_ai = LATEST_GEN_AI in settings.opt_ins()
         """Whether the newer conventions of generative AI are wanted."""
-        self.begin: Callable[[str], Trace | None] = partial(settings.sampling().begin, begins=begins)
-        """Returns the place of a request that arrives with a `traceparent`; None: it is not traced."""
+        self.begin: Begin = partial(settings.sampling().begin, begins=begins)
+        """Returns the place of a request that arrives; None: it is not traced."""
         self._exporting = Exporting(exporter, self.maker, settings.otel_bsp_schedule_delay / 1000.0)
 
     @property

@@ -15,6 +15,10 @@ from tandem.telemetry.names import Attribute
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+    int PyUnicode_Check(object text)
+    int PyUnicode_IS_COMPACT_ASCII(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    void *PyUnicode_DATA(object text)
 
 NO_FAULT = frozenset(("", "CANCELLED"))
 """Kinds of error that make no span one of an error: whoever leaves has reasons of their own."""
@@ -28,7 +32,6 @@ cdef enum:
     SPAN = 0x12  # a span among others: field 2
     EVENT = 0x5A  # an event in a span: field 11
     A_LINK = 0x6A  # a link in a span: field 13
-    TRACE_ID_BYTES = 16
     LOCAL_PARENT = 0x100  # of the flags: it is known whether the parent is in another process
     REMOTE_PARENT = 0x200  # it is
     STATUS_ERROR = 2
@@ -97,7 +100,7 @@ cdef class Writer:
     cdef int _attribute(self, uint8_t tag, str key, value) except -1:
         """Write a `KeyValue`: the key, and the `AnyValue` that holds the value."""
         cdef Py_ssize_t length
-        cdef const char *characters = PyUnicode_AsUTF8AndSize(key, &length)
+        cdef const char *characters = _characters(key, &length)
         cdef Py_ssize_t held = _value_size(value)
         self._reserve(length)
         self._end = _tagged(self._end, tag, _field_size(length) + _field_size(held))
@@ -112,7 +115,7 @@ cdef class Writer:
         cdef double floating
         cdef uint64_t pattern
         if isinstance(value, str):
-            characters = PyUnicode_AsUTF8AndSize(value, &length)
+            characters = _characters(value, &length)
             self._reserve(length)
             self._end = _text(self._end, 0x0A, characters, length)
         elif isinstance(value, float):
@@ -164,15 +167,17 @@ cdef class TraceSpans:
     """
 
     cdef Writer _writer
-    cdef bytes _trace_id
+    cdef bytes _trace
     cdef uint64_t _own, _caller
     cdef int _flags
 
     def __init__(self, Writer writer not None, trace):
         self._writer, self._own = writer, trace.span_id
-        self._trace_id = bytes.fromhex(trace.trace_id)
-        if len(self._trace_id) != TRACE_ID_BYTES:
-            raise ValueError(f"an identifier of a trace has 32 digits, and not {trace.trace_id}")
+        trace_id, state = bytes.fromhex(trace.trace_id), trace.state.encode()
+        # Two fields, which every span and link begins with.
+        self._trace = writer.framed(0x0A, (trace_id,))
+        if state:
+            self._trace += writer.framed(0x1A, (state,))
         self._caller = int(trace.parent_id, 16) if trace.parent_id else 0
         self._flags = LOCAL_PARENT if trace.root is not None or not self._caller else LOCAL_PARENT | REMOTE_PARENT
 
@@ -180,7 +185,7 @@ cdef class TraceSpans:
         """Return an event; `at` is on the clock of `tandem.clock.now()`."""
         cdef Writer writer = self._writer
         cdef Py_ssize_t length
-        cdef const char *characters = PyUnicode_AsUTF8AndSize(name, &length)
+        cdef const char *characters = _characters(name, &length)
         writer._begin()
         writer._reserve(length)
         writer._end = _fixed(writer._end, 0x09, <uint64_t> writer._ns(at))
@@ -192,7 +197,6 @@ cdef class TraceSpans:
         """Return a link to the span in a place."""
         cdef Writer writer = self._writer
         writer._begin()
-        writer._reserve(0)
         self._identify(slot)
         writer._end = _flagged(writer._end, 0x35, LOCAL_PARENT)
         writer._attribute(OF_LINK, LINK, why)
@@ -222,10 +226,10 @@ cdef class TraceSpans:
         cdef double started, ended
         started, ended = times
         cdef Py_ssize_t length
-        cdef const char *characters = PyUnicode_AsUTF8AndSize(name, &length)
+        cdef const char *characters = _characters(name, &length)
         writer._begin()
-        writer._reserve(length)
         self._identify(slot)
+        writer._reserve(length)
         if parent:
             writer._end = _identifier(writer._end, 0x22, parent)
         writer._end = _text(writer._end, 0x2A, characters, length)
@@ -244,11 +248,12 @@ cdef class TraceSpans:
             writer._copy(each)
         return writer._framed(SPAN)
 
-    cdef void _identify(self, int slot) noexcept:
+    cdef int _identify(self, int slot) except -1:
         """Write which span of which trace it is that is in a place."""
         cdef Writer writer = self._writer
-        writer._end = _text(writer._end, 0x0A, PyBytes_AS_STRING(self._trace_id), TRACE_ID_BYTES)
+        writer._copy(self._trace)
         writer._end = _identifier(writer._end, 0x12, child_of(self._own, slot))
+        return 0
 
 
 def child(uint64_t span_id, int slot):
@@ -264,7 +269,7 @@ def traceparent(str trace_id, uint64_t span_id, int slot, bint sampled):
     """
     cdef char written[55]
     cdef Py_ssize_t length
-    cdef const char *characters = PyUnicode_AsUTF8AndSize(trace_id, &length)
+    cdef const char *characters = _characters(trace_id, &length)
     cdef uint64_t number = child_of(span_id, slot)
     cdef int at
     if length != 32:
@@ -281,6 +286,14 @@ def traceparent(str trace_id, uint64_t span_id, int slot, bint sampled):
 cdef inline uint64_t child_of(uint64_t span_id, int slot) noexcept:
     # None is 0, which is no identifier. Every span of a request has another from the first.
     return (span_id + <uint64_t> slot * STEP) or 1
+
+
+cdef inline const char *_characters(object text, Py_ssize_t *length) except NULL:
+    """Find the bytes of a text in UTF-8; those of most are at hand."""
+    if PyUnicode_Check(text) and PyUnicode_IS_COMPACT_ASCII(text):
+        length[0] = PyUnicode_GET_LENGTH(text)
+        return <const char *> PyUnicode_DATA(text)
+    return PyUnicode_AsUTF8AndSize(text, length)
 
 
 cdef inline uint8_t *_varint(uint8_t *place, uint64_t number) noexcept:
@@ -343,7 +356,7 @@ cdef Py_ssize_t _value_size(value) except -1:
     cdef uint8_t written[10]
     cdef Py_ssize_t length
     if isinstance(value, str):
-        PyUnicode_AsUTF8AndSize(value, &length)
+        _characters(value, &length)
         return _field_size(length)
     if isinstance(value, float):
         return 9

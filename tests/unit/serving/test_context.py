@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 import grpc.aio
@@ -14,6 +15,7 @@ from tandem.errors import InvalidRequest, UnknownApiKey
 from tandem.serving.authentication import Authenticator
 from tandem.serving.context import DeadlineRule, anonymous_call, read_call, write_metadata
 from tandem.serving.keys import digest
+from tandem.telemetry.trace import Begin, Sampling
 from tests.fakes.calls import call
 
 RULE = DeadlineRule(default_seconds=30, max_seconds=60)
@@ -39,9 +41,10 @@ def read(
     *metadata: tuple[str, str | bytes],
     remaining: float | None = None,
     authenticator: Authenticator | None = None,
+    begin: Begin | None = None,
 ) -> Call:
     context = cast("grpc.aio.ServicerContext[object, object]", FakeContext(metadata, remaining))
-    return read_call(context, RULE, authenticator)
+    return read_call(context, RULE, authenticator, begin)
 
 
 async def test_without_metadata() -> None:
@@ -120,6 +123,22 @@ async def test_everything_reaches_the_next_hop(sent: Call) -> None:
     found = read(*write_metadata(sent))
     for name in ("request_id", "tenant", "retries_left", "traceparent", "tracestate"):
         assert getattr(found, name) == getattr(sent, name)
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "passed_on"),
+    [("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=1"), ("broken", "")],
+)
+async def test_where_a_trace_begins_anew_the_state_of_the_broken_one_ends(
+    traceparent: str, passed_on: str
+) -> None:
+    found = read(
+        ("traceparent", traceparent),
+        ("tracestate", "vendor=1"),
+        begin=partial(Sampling().begin, begins=True),
+    )
+    assert found.traceparent != traceparent
+    assert found.tracestate == passed_on
 
 
 async def test_nothing_is_sent_that_is_not_known() -> None:

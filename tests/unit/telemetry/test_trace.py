@@ -109,6 +109,14 @@ def test_a_trace_begins_only_where_it_may() -> None:
     assert (joined.trace_id, joined.parent_id) == (TRACE_ID, SPAN_ID)
 
 
+def test_a_state_goes_with_its_context_alone() -> None:
+    joined = Sampling().begin(f"00-{TRACE_ID}-{SPAN_ID}-01", "vendor=value", begins=True)
+    begun = [Sampling().begin(each, "vendor=value", begins=True) for each in ("", "garbage")]
+    assert [each and each.state for each in (joined, *begun)] == ["vendor=value", "", ""]
+    assert joined is not None
+    assert joined.branch().state == "vendor=value"
+
+
 def test_keeping_a_part_keeps_the_whole() -> None:
     whole = Trace(TRACE_ID, "", sampled=False)
     part = whole.branch()
