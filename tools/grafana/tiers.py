@@ -48,7 +48,7 @@ TIERS: Final = Dashboard(
                 ),
                 Panel(
                     "Limit",
-                    "Attempts at a time as each model bears them now; halved when it fails, up by steps when it is well.",
+                    "Attempts at a time as each model bears them now; halved when it fails, up again when it is well.",
                     [(gauge("tandem_concurrency_limit", *_MODEL), _NAME)],
                 ),
                 Panel(
