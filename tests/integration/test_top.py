@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -121,20 +122,24 @@ async def test_a_terminal_shows_it_until_ctrl_c(measured: Tandem) -> None:
         stderr=slave,
         env={**{name: value for name, value in os.environ.items() if name != "COLUMNS"}, "TERM": "xterm"},
     )
-    with closing(os.fdopen(master, "rb", buffering=0)) as screen:
-        shown = await until(screen, lambda text: "rates since the time before" in text)
-        assert "1 of 2 orchestrators" in shown
-        assert "http://127.0.0.1:1/metrics is away" in shown
-        async with Client(measured.address) as client:
-            await asyncio.gather(*(client.ask(f"{n} {sim(tokens=3)}", no_cache=True) for n in range(20)))
-        shown = await until(screen, lambda text: "20 answered" in text)
-        assert re.search(r"[1-9]\d*\.\d/s +20 since the start: 20 answered", shown)
-        process.send_signal(signal.SIGINT)
-        rest = await until(screen, lambda text: "\x1b[?1049l" in text)
-        assert "\x1b[?25h" in rest, "the cursor is back"
-        assert "Traceback" not in rest
-        assert await asyncio.wait_for(process.wait(), 10.0) == 0
-    os.close(slave)
+    try:
+        with closing(os.fdopen(master, "rb", buffering=0)) as screen:
+            shown = await until(screen, lambda text: "rates since the time before" in text)
+            assert "1 of 2 orchestrators" in shown
+            assert "http://127.0.0.1:1/metrics is away" in shown
+            async with Client(measured.address) as client:
+                await asyncio.gather(*(client.ask(f"{n} {sim(tokens=3)}", no_cache=True) for n in range(20)))
+            shown = await until(screen, lambda text: "20 answered" in text)
+            assert re.search(r"[1-9]\d*\.\d/s +20 since the start: 20 answered", shown)
+            process.send_signal(signal.SIGINT)
+            rest = await until(screen, lambda text: "\x1b[?1049l" in text)
+            assert "\x1b[?25h" in rest, "the cursor is back"
+            assert "Traceback" not in rest
+            assert await asyncio.wait_for(process.wait(), 10.0) == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        os.close(slave)
 
 
 async def until(screen: Any, holds: Any) -> str:
