@@ -54,7 +54,7 @@ class Shown:
         return [each for each in answered if bool(each["degradations"]) is degraded]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     if not python(environment(cache_folder())).exists():
         pytest.skip("the trace UI is not in the cache folder; fetch it with `tools/trace_ui.py --fetch`")

@@ -51,7 +51,7 @@ def panel(dashboard: str, title: str) -> str:
     return query.replace("$namespace", ".*").replace("$__rate_interval", "15s")
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
     """A Prometheus that has watched a Tandem under the demo load for a while."""
     folder = tmp_path_factory.mktemp("watched")
