@@ -1,7 +1,7 @@
 """How many instructions a request takes in the embedded process, outside of the kernel: by Valgrind's callgrind.
 
 Unlike times, they are the same whatever else the machine does. What they leave out is what waiting for memory costs.
-Needs `valgrind` (Debian: apt-get install valgrind); takes a minute, with `--telemetry` seven.
+Needs `valgrind` (Debian: apt-get install valgrind); takes a minute, with `--telemetry` six.
 """
 
 from __future__ import annotations
