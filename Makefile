@@ -62,7 +62,7 @@ up: $(INSTALLED) ## Start the whole system and leave it running until Ctrl-C.
 test: check triton-env ## Run every check and every test: what CI runs.
 	-$(BIN)/python tools/fetch_prometheus.py
 	$(BIN)/pytest -n auto tests/unit tests/contract
-	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder --ignore=tests/unit --ignore=tests/contract
+	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder --ignore=tests/unit --ignore=tests/contract
 
 .PHONY: test-fast
 test-fast: $(INSTALLED) ## Run the tests that need no Triton: unit and contract, in less than a minute.

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tandem.simulation.virtual_time import VirtualTimeLoop
+
+FORM: Final = re.compile(r"\[(?:.*-)?(together|separate)[-\]]")
 
 # A shared machine is slow now and then: how long one example takes proves nothing. CI tries the same examples every
 # time, so that a change is never blamed for what chance found; developers' runs look for new ones.
@@ -23,20 +28,19 @@ settings.load_profile("ci" if os.environ.get("CI") else "developer")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests for `--dist loadgroup`: those of one running system, else those of a file."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+class Groups(LoadScopeScheduling):  # type: ignore[misc]  # the library lacks types
+    """What `--dist loadscope` keeps on one worker: tests of one form of the system in a folder, else of a file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        form = FORM.search(test)
+        return f"{Path(file).parent}, {form[1]}" if form else file
 
 
-def _group(item: pytest.Item) -> str:
-    file = item.nodeid.partition("::")[0]
-    if "system" not in getattr(item, "fixturenames", ()):
-        return file
-    assert isinstance(item, pytest.Function)
-    forms = item.callspec.params
-    return f"{Path(file).parent}, {forms.get('mode', forms.get('system'))}"
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups | None:
+    """Start a system that many tests share once, and not on every worker."""
+    return Groups(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 def pytest_asyncio_loop_factories(
