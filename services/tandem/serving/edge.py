@@ -7,6 +7,7 @@ both do around the body is `_Rpc`.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, TypeAlias
@@ -16,6 +17,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
 from tandem.call import Call
+from tandem.clock import now
 from tandem.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -64,6 +66,8 @@ class Edge(grpc.aio.ServerInterceptor):
         self._idle.set()
         self.in_flight = 0
         self.draining = False
+        self.refused_at = -math.inf
+        """When a call was last refused because the service drains."""
         self.begin: Begin | None = None
         """Gives requests their place in a trace; None: nothing is traced."""
 
@@ -128,6 +132,7 @@ class Edge(grpc.aio.ServerInterceptor):
     def admit(self, request: Any) -> None:
         """Refuse what a service that drains cannot take, and what breaks the contract."""
         if self.draining:
+            self.refused_at = now()
             raise Draining("the service is shutting down; send the request to another replica", _RETRY_SOON)
         if request is _UNREADABLE:
             raise _unreadable()

@@ -14,6 +14,7 @@ from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from tandem.clock import now
 from tandem.serving.authentication import Authenticator
 from tandem.serving.context import DeadlineRule
 from tandem.serving.edge import Edge, RpcObserver
@@ -28,6 +29,14 @@ MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 
 LINGER_SECONDS: Final = 0.5
 """Time from the turn of health until calls are refused: so long may the news take to a client that watches."""
+
+QUIET_SECONDS: Final = 0.3
+"""Time without a call after which nobody sends any more."""
+NOTICE_SECONDS: Final = 3.0
+"""Longest time in which whoever still sends is told to go elsewhere."""
+
+LEAVE_SECONDS: Final = 1.0
+"""Longest time in which the last responses leave."""
 
 LIVE: Final = "live"
 """Name in the health service of the process itself: it serves until it drains, whatever the others depend on."""
@@ -174,13 +183,22 @@ class Server:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._listen.drain_seconds):
                 await self._edge.wait_idle()
+                await self._quiet()
         left = self._edge.in_flight
         self._health.end()
-        # A short grace lets the last responses leave.
-        await self.grpc.stop(0.2)
+        await self.grpc.stop(LEAVE_SECONDS)
         if self._probed:
             await self._probed.stop(None)
         _log.info("stopped", cut_off=left)
+
+    async def _quiet(self) -> None:
+        """Wait until nobody sends any more: what arrives while gRPC stops is cancelled, and is not told why."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(NOTICE_SECONDS):
+                left = self._edge.refused_at + QUIET_SECONDS - now()
+                while left > 0:
+                    await asyncio.sleep(left)
+                    left = self._edge.refused_at + QUIET_SECONDS - now()
 
 
 def _ignored(*_: object) -> None:

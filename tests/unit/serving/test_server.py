@@ -198,6 +198,44 @@ async def test_an_end_that_nobody_watches_does_not_linger(monkeypatch: pytest.Mo
         await server.drain()
 
 
+async def test_whoever_still_sends_is_told_to_go_elsewhere() -> None:
+    waiting = Waiting()
+    async with opened(waiting) as served:
+        stub = orchestrator_pb2_grpc.OrchestratorServiceStub(served.channel)
+        running = asyncio.ensure_future(stub.Generate(question()))
+        await waiting.entered.wait()
+        draining = asyncio.create_task(served.server.drain())
+        reasons = []
+        for number in range(10):
+            if number == 2:
+                waiting.release.set()
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await stub.Generate(question(), timeout=5)
+            reasons.append(dict(refused.value.trailing_metadata() or ())["tandem-reason"])
+            await asyncio.sleep(0.1)
+        assert reasons == ["DRAINING"] * 10
+        assert await running == orchestrator_pb2.GenerateResponse()
+        async with asyncio.timeout(2):
+            await draining
+
+
+async def test_whoever_sends_without_end_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tandem.serving.server.NOTICE_SECONDS", 0.5)
+    async with opened(Waiting()) as served:
+        stub = orchestrator_pb2_grpc.OrchestratorServiceStub(served.channel)
+
+        async def send() -> None:
+            while True:
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    await stub.Generate(question(), timeout=5)
+
+        sending = asyncio.create_task(send())
+        async with asyncio.timeout(5):
+            await served.server.drain()
+        sending.cancel()
+        await asyncio.wait([sending])
+
+
 async def test_draining_ends_though_a_call_does_not() -> None:
     waiting = Waiting()
     async with opened(waiting, drain_seconds=0.05) as served:
