@@ -18,6 +18,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$p" && break; done)
 # Options for `make lock`, for instance LOCK_OPTIONS=--upgrade, or LOCK_OPTIONS='--upgrade-package grpcio'.
 LOCK_OPTIONS ?=
+# How many fast tests run at a time: one more than there are cores, since some wait.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 # What `make bench-routing-gate` compares with.
 ROUTING_BASELINE ?= tools/bench/routing_bench/baseline.json
 # What `make protos-breaking` compares with.
@@ -61,12 +63,12 @@ up: $(INSTALLED) ## Start the whole system and leave it running until Ctrl-C.
 .PHONY: test
 test: check triton-env ## Run every check and every test: what CI runs.
 	-$(BIN)/python tools/fetch_prometheus.py
-	$(BIN)/pytest -n auto tests/unit tests/contract
+	$(BIN)/pytest -n $(WORKERS) tests/unit tests/contract
 	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder --ignore=tests/unit --ignore=tests/contract
 
 .PHONY: test-fast
 test-fast: $(INSTALLED) ## Run the tests that need no Triton: unit and contract, in less than a minute.
-	$(BIN)/pytest -n auto tests/unit tests/contract
+	$(BIN)/pytest -n $(WORKERS) tests/unit tests/contract
 
 .PHONY: test-unit
 test-unit: $(INSTALLED) ## Run the tests of single modules.
