@@ -9,6 +9,18 @@ import sys
 import pytest
 
 
+def start(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of `tandem` that should end by itself, and return how it did."""
+    return subprocess.run(
+        [sys.executable, "-m", "tandem.cli", *command],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("service", "name", "value", "said"),
     [
@@ -26,14 +38,7 @@ import pytest
     ],
 )
 def test_a_wrong_setting_ends_the_start_and_is_named(service: str, name: str, value: str, said: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tandem.cli", "serve", service],
-        env={**os.environ, name: value},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = start("serve", service, **{name: value})
     assert done.returncode == 2
     assert said in done.stderr
     assert "secret" not in done.stderr
@@ -43,14 +48,7 @@ def test_a_wrong_setting_ends_the_start_and_is_named(service: str, name: str, va
 
 @pytest.mark.parametrize("command", [("serve", "classifier"), ("up", "--ledger", "none")])
 def test_an_artifact_that_is_not_there_ends_the_start_at_once(command: tuple[str, ...]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tandem.cli", *command],
-        env={**os.environ, "TANDEM_CLASSIFIER_ARTIFACT": "/nowhere"},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = start(*command, TANDEM_CLASSIFIER_ARTIFACT="/nowhere")
     assert done.returncode == (2 if "serve" in command else 1)
     assert "/nowhere: it cannot be read" in done.stderr
     assert "Traceback" not in done.stderr
@@ -58,14 +56,7 @@ def test_an_artifact_that_is_not_there_ends_the_start_at_once(command: tuple[str
 
 @pytest.mark.parametrize("command", [("serve", "orchestrator"), ("up", "--ledger", "sqlite:///:memory:")])
 def test_a_ledger_that_cannot_be_opened_ends_the_start_at_once(command: tuple[str, ...]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tandem.cli", *command],
-        env={**os.environ, "TANDEM_ORCHESTRATOR_LEDGER": "sqlite:///:memory:"},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = start(*command, TANDEM_ORCHESTRATOR_LEDGER="sqlite:///:memory:")
     assert done.returncode == 1
     assert "names no file, so nothing would last" in done.stderr
     assert "Traceback" not in done.stderr
