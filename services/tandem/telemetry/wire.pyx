@@ -121,7 +121,7 @@ cdef class Writer:
         elif isinstance(value, float):
             floating = value
             memcpy(&pattern, &floating, sizeof(pattern))
-            self._end = _fixed(self._end, 0x21, pattern)
+            self._end = _fixed(self._end, 0x21, pattern, 8)
         elif isinstance(value, int):
             # True is an int, too.
             self._end = _tagged(
@@ -188,7 +188,7 @@ cdef class TraceSpans:
         cdef const char *characters = _characters(name, &length)
         writer._begin()
         writer._reserve(length)
-        writer._end = _fixed(writer._end, 0x09, <uint64_t> writer._ns(at))
+        writer._end = _fixed(writer._end, 0x09, <uint64_t> writer._ns(at), 8)
         writer._end = _text(writer._end, 0x12, characters, length)
         writer._attributes(OF_EVENT, attributes)
         return writer._framed(EVENT)
@@ -198,7 +198,7 @@ cdef class TraceSpans:
         cdef Writer writer = self._writer
         writer._begin()
         self._identify(slot)
-        writer._end = _flagged(writer._end, 0x35, LOCAL_PARENT)
+        writer._end = _fixed(writer._end, 0x35, LOCAL_PARENT, 4)
         writer._attribute(OF_LINK, LINK, why)
         return writer._framed(A_LINK)
 
@@ -234,11 +234,11 @@ cdef class TraceSpans:
             writer._end = _identifier(writer._end, 0x22, parent)
         writer._end = _text(writer._end, 0x2A, characters, length)
         writer._end = _tagged(writer._end, 0x30, kind)
-        writer._end = _fixed(writer._end, 0x39, <uint64_t> writer._ns(started))
-        writer._end = _fixed(writer._end, 0x41, <uint64_t> writer._ns(ended))
+        writer._end = _fixed(writer._end, 0x39, <uint64_t> writer._ns(started), 8)
+        writer._end = _fixed(writer._end, 0x41, <uint64_t> writer._ns(ended), 8)
         # Field 16, of which the tag takes two bytes.
         writer._end[0] = 0x85
-        writer._end = _flagged(writer._end + 1, 0x01, LOCAL_PARENT if slot else self._flags)
+        writer._end = _fixed(writer._end + 1, 0x01, <uint64_t> (LOCAL_PARENT if slot else self._flags), 4)
         if error not in NO_FAULT if fault is None else fault:
             writer._end = _tagged(_tagged(writer._end, 0x7A, 2), 0x18, STATUS_ERROR)
         writer._attributes(OF_SPAN, attributes)
@@ -318,22 +318,13 @@ cdef inline uint8_t *_text(uint8_t *place, uint8_t tag, const char *characters, 
     return place + length
 
 
-cdef inline uint8_t *_fixed(uint8_t *place, uint8_t tag, uint64_t number) noexcept:
-    """Write a field of eight bytes, the lowest first."""
+cdef inline uint8_t *_fixed(uint8_t *place, uint8_t tag, uint64_t number, int size) noexcept:
+    """Write a field of four or eight bytes, the lowest first."""
     cdef int at
     place[0] = tag
-    for at in range(8):
+    for at in range(size):
         place[1 + at] = <uint8_t> (number >> (8 * at))
-    return place + 9
-
-
-cdef inline uint8_t *_flagged(uint8_t *place, uint8_t tag, int flags) noexcept:
-    """Write a field of four bytes, the lowest first."""
-    cdef int at
-    place[0] = tag
-    for at in range(4):
-        place[1 + at] = <uint8_t> (flags >> (8 * at))
-    return place + 5
+    return place + 1 + size
 
 
 cdef inline uint8_t *_identifier(uint8_t *place, uint8_t tag, uint64_t number) noexcept:
