@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from collections.abc import Sequence
 from difflib import ndiff
 from pathlib import Path
@@ -22,13 +21,6 @@ from tandem.v1 import types_pb2
 from tests.fakes.entries import Tokens, entry, url_of
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-
-
-@pytest.fixture
-def policy(tmp_path: Path) -> Path:
-    for name in ("policy.yaml", "catalogue.yaml"):
-        shutil.copy(DEPLOY / name, tmp_path / name)
-    return tmp_path / "policy.yaml"
 
 
 @pytest.fixture

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import shutil
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner, Result
 
 from tandem.catalogue import load_catalogue
@@ -20,13 +18,6 @@ from tandem.orchestrator.policy import Policy, load_policy
 from tests.fakes.entries import Tokens, entry, url_of
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-
-
-@pytest.fixture
-def policy(tmp_path: Path) -> Path:
-    for name in ("policy.yaml", "catalogue.yaml"):
-        shutil.copy(DEPLOY / name, tmp_path / name)
-    return tmp_path / "policy.yaml"
 
 
 def ledger(folder: Path, count: int, *, telling: bool = True) -> str:
