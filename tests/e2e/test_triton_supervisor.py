@@ -277,7 +277,7 @@ async def test_a_model_that_fails_to_load_is_reported_in_tritons_words(
 
 
 async def test_a_triton_that_is_not_ready_in_time_is_stopped(spec: TritonSpec, tmp_path: Path) -> None:
-    hasty = TritonSpec(spec.environment, spec.models_folder, ["r1"], spec.backends, {}, ready_seconds=0.5)
+    hasty = TritonSpec(spec.environment, spec.models_folder, ["r1"], spec.backends, {}, ready_seconds=0.1)
     supervised = Supervised(hasty, tmp_path)
     with pytest.raises(TritonFailed, match="was not ready in time"):
         await supervised.triton.start()

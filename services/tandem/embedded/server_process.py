@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 import socket
@@ -21,6 +22,8 @@ BOOKS_VARIABLE: Final = "TANDEM_BOOKS"
 """Tells the engines where to keep their books, so that these outlive Triton."""
 STOP_MARGIN_SECONDS: Final = 15.0
 """What the guard may need beyond the grace to kill and to clean up."""
+STUB_SECONDS: Final = 30.0
+"""Triton's own time for the process of a Python model to start. Less fails models before the time to be ready is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,7 @@ def _command(spec: TritonSpec, ports: Ports, folder: RunFolder) -> list[str]:
         f"--grpc-port={ports.grpc}",
         f"--http-port={ports.http}",
         f"--metrics-port={ports.metrics}",
-        f"--exit-timeout-secs={max(1, int(spec.grace_seconds))}",
+        f"--exit-timeout-secs={max(1, math.ceil(spec.grace_seconds))}",
         f"--backend-config=python,shm-region-prefix-name={folder.region_prefix}",
-        f"--backend-config=python,stub-timeout-seconds={int(spec.ready_seconds)}",
+        f"--backend-config=python,stub-timeout-seconds={math.ceil(max(STUB_SECONDS, spec.ready_seconds))}",
     ]
