@@ -73,7 +73,8 @@ _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # In spite of its name, the least time that connecting may take, handshakes of TCP, TLS and HTTP/2 together.
+    ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 2000),
     # A pod that goes is replaced by one of another address: do not wait half a minute to ask for it.
     ("grpc.dns_min_time_between_resolutions_ms", 1000),

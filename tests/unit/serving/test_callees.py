@@ -213,3 +213,32 @@ async def another_process(target: str) -> AsyncIterator[None]:
     finally:
         process.kill()
         await process.wait()
+
+
+# --- connecting
+
+
+@contextlib.asynccontextmanager
+async def distant(port: int, seconds: float) -> AsyncIterator[str]:
+    """Give an address behind which a server's first words take their time, as over a long or busy way."""
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            while data := await reader.read(65536):
+                writer.write(data)
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(seconds)
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(carry(reader, far_writer), carry(far_reader, writer))
+
+    async with await asyncio.start_server(connect, "127.0.0.1", 0) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize("callee", [Callee.FRONT, Callee.SERVICE, Callee.FOREIGN])
+async def test_a_long_way_is_no_failure(callee: Callee) -> None:
+    async with replicas("far") as ((far,), _), distant(far.server.port, 0.5) as address:
+        async with open_channel(address, callee=callee) as channel:
+            await GrpcClassifier(channel).classify(QUESTION, call(seconds=20))
+        assert far.asked == 1
