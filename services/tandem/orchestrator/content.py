@@ -11,6 +11,8 @@ from tandem.v1 import types_pb2
 
 MOST_CHARACTERS: Final = 32_768
 """Of one text; what follows is left out."""
+BEYOND: Final = 256
+"""Characters more that are looked at: what is secret may lie across the place where a text is cut."""
 _ROLES: Final = {
     types_pb2.ROLE_SYSTEM: "system",
     types_pb2.ROLE_USER: "user",
@@ -50,7 +52,9 @@ class Captured:
         return {"type": part.WhichOneof("content") or "unknown"}
 
     def _text(self, text: str) -> str:
-        return self._redact(text[:MOST_CHARACTERS])
+        looked_at = text[: MOST_CHARACTERS + BEYOND]
+        shown = self._redact(looked_at)
+        return shown[: len(shown) - max(0, len(looked_at) - MOST_CHARACTERS)]
 
 
 def _json(value: Any) -> str:
