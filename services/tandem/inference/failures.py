@@ -1,8 +1,7 @@
 """What Triton's error texts mean. One table; the first row that matches decides.
 
 A text may quote the request ("sampling parameter stop is ['out of memory'] and must be …"), and a client must not be
-able to make a healthy model look sick. So what stands in quotation marks is not looked at: everything that quotes a
-request does so with Python's or JSON's own quoting, which a text cannot break out of.
+able to make a healthy model look sick. So what stands in quotation marks is not looked at.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tandem.errors import BackendError, BackendUnavailable, OutOfMemory, PromptTooLong, TandemError
+from tandem.quotations import without_quotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +90,10 @@ _UNAVAILABLE: Final = _rows(
 
 ROWS: Final = (*_OUT_OF_MEMORY, *_PROMPT_TOO_LONG, *_UNAVAILABLE)
 
-_QUOTED: Final = re.compile(r"""(?<!\w)(['"`])(?:\\.|(?!\1)[^\\\n])*\1(?!\w)""")
-"""A quotation; the apostrophe of "can't" begins none."""
-
 
 def read_failure(model: str, message: str) -> TandemError:
     """Return the error that a text of Triton's stands for; BackendError where no row matches."""
-    said = _QUOTED.sub("…", message)
+    said = without_quotations(message)
     for row in ROWS:
         if row.pattern.search(said):
             return row.kind(f"{model}: {message}")

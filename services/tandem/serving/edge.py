@@ -27,6 +27,7 @@ from tandem.errors import (
     InvalidRequest,
     TandemError,
 )
+from tandem.quotations import without_quotations
 from tandem.serving.authentication import Authenticator
 from tandem.serving.context import REQUEST_ID, DeadlineRule, anonymous_call, enter, read_call
 from tandem.serving.envelope import Envelope
@@ -274,6 +275,6 @@ def _access(method: str, call: Call, error: TandemError | None) -> None:
         "duration_ms": call.elapsed_ms(),
     }
     if error is not None:
-        fields.update(reason=error.reason, message=error.message)
+        fields.update(reason=error.reason, message=without_quotations(error.message))
     write = _log.info if level == "info" else _log.warning
     write("request", **fields)

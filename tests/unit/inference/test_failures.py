@@ -65,6 +65,7 @@ def test_a_request_that_is_quoted_cannot_make_a_model_look_sick(text: str) -> No
         f"sampling parameter stop is {[text]!r} and must be a list of texts that are not empty",
         f"sampling parameter {text!r} is unknown: known are max_tokens, stop",
         f"{PREFIX}ValueError: Invalid value: {json.dumps(text)}",
+        f"{PREFIX}UnicodeDecodeError: cannot read {text.encode()!r}",
     ]
     for message in quoting:
         assert type(read_failure("r1", message)) is BackendError, message

@@ -9,12 +9,14 @@ from typing import Any
 
 import grpc.aio
 import pytest
+import structlog
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from tandem.call import Call
 from tandem.errors import (
     TABLE,
+    BackendError,
     Details,
     Draining,
     InternalError,
@@ -212,6 +214,21 @@ async def test_a_very_long_error_reaches_the_client_typed(edge: Edge) -> None:
     error = from_rpc_error(failure, "x")
     assert type(error) is OutOfMemory
     assert error.message.startswith("CUDA out of memory.")
+
+
+async def test_the_log_has_no_word_of_a_request_that_an_error_quotes(edge: Edge) -> None:
+    async def act() -> None:
+        raise BackendError(
+            "r1: sampling parameter stop is ['my diagnosis'] and must be a list of short texts"
+        )
+
+    edge.servicer.act = act
+    with structlog.testing.capture_logs() as lines:
+        failure, _ = await failing(edge, "unary")
+    assert "my diagnosis" in (failure.details() or "")
+    (line,) = (line for line in lines if line["event"] == "request")
+    assert line["message"] == "r1: sampling parameter stop is […] and must be a list of short texts"
+    assert "diagnosis" not in str(lines)
 
 
 @kinds
