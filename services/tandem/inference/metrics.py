@@ -95,7 +95,7 @@ def _outcome(error: BaseException | None) -> str:
 
 def _as_server(values: Sequence[str]) -> tuple[str, ...]:
     tier, variant, model, outcome = values
-    return (*names.GEN_AI, model, "" if outcome == ANSWERED else outcome, tier, variant)
+    return (*names.GEN_AI, model, "" if outcome == ANSWERED else outcome.upper(), tier, variant)
 
 
 def _as_model(values: Sequence[str]) -> tuple[str, ...]:

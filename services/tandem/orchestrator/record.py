@@ -31,6 +31,8 @@ OUTCOMES: Final[Mapping[type[TandemError], types_pb2.AttemptOutcome.ValueType]] 
 }
 """How each kind of error is booked; any other is FAILED, and is raised unchanged."""
 
+_PREFIX: Final = "ATTEMPT_OUTCOME_"
+
 CAUSES: Final = {
     types_pb2.ATTEMPT_OUTCOME_TIMEOUT: types_pb2.DEGRADATION_REASON_TIMEOUT,
     types_pb2.ATTEMPT_OUTCOME_OUT_OF_MEMORY: types_pb2.DEGRADATION_REASON_OUT_OF_MEMORY,
@@ -46,6 +48,13 @@ def outcome_of(error: BaseException) -> types_pb2.AttemptOutcome.ValueType:
     if isinstance(error, TandemError):
         return OUTCOMES.get(type(error), types_pb2.ATTEMPT_OUTCOME_FAILED)
     return types_pb2.ATTEMPT_OUTCOME_FAILED
+
+
+def error_of(attempt: types_pb2.Attempt) -> str:
+    """Return what kind of error ended an attempt, as its span and its metrics have it; empty: it answered."""
+    if attempt.outcome == types_pb2.ATTEMPT_OUTCOME_ANSWERED:
+        return ""
+    return attempt.error_reason or types_pb2.AttemptOutcome.Name(attempt.outcome).removeprefix(_PREFIX)
 
 
 def price(attempt: types_pb2.Attempt, catalogue: Catalogue) -> None:

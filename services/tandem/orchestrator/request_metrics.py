@@ -12,6 +12,7 @@ from tandem.call import Call
 from tandem.ledger.entry import made_elsewhere
 from tandem.orchestrator.course import Phase, Slot
 from tandem.orchestrator.ended import Ended
+from tandem.orchestrator.record import error_of
 from tandem.telemetry import metric_names as names
 from tandem.telemetry.measures import NONE, Bounded, Facts, Words, gauge, sampled_trace, words
 from tandem.telemetry.recent import RecentShare
@@ -194,9 +195,11 @@ class AttemptMetrics(Collector):
     def __init__(self, tenants: Bounded) -> None:
         self._tenants = tenants
         model = ("tier", "variant", "model")
-        self._attempts = Facts((*model, "purpose", "outcome"), names.OPERATION_SECONDS, _OF_ATTEMPT)
+        labels = (*model, "purpose", "outcome", "error")
+        self._attempts = Facts(labels, names.OPERATION_SECONDS, _OF_ATTEMPT)
         self._queue = Facts(model, names.SECONDS)
         self._first_token = Facts(model, names.FIRST_TOKEN_SECONDS)
+        self._first_chunk = Facts(model, names.OPERATION_SECONDS)
         self._per_token = Facts(model, names.PER_TOKEN_SECONDS)
         self._seams = Facts(("from_tier", "to_tier", "reason"), spelled=_SPELLED)
         self._tokens = Facts((*model, "purpose", "direction"), names.TOKENS, _SPELLED)
@@ -209,13 +212,15 @@ class AttemptMetrics(Collector):
         for attempt in answer.attempts:
             target, how, duration_ms = attempt.target, attempt.outcome, attempt.duration_ms
             tier, variant, name = model = (target.tier, target.variant, attempt.model)
-            self._attempts.note((tier, variant, name, attempt.purpose, how), duration_ms / 1000.0, trace)
+            key = (tier, variant, name, attempt.purpose, how, error_of(attempt))
+            self._attempts.note(key, duration_ms / 1000.0, trace)
             self._queue.note(model, attempt.queued_ms / 1000.0)
             if attempt.HasField("seam_byte_offset"):
                 self._see_seam(answer, attempt, trace)
             if attempt.HasField("ttft_ms"):
                 ttft_ms, tokens = attempt.ttft_ms, attempt.usage.output_tokens
                 self._first_token.note(model, ttft_ms / 1000.0, trace)
+                self._first_chunk.note(model, ttft_ms / 1000.0, trace)
                 if how == ANSWERED and tokens > 1:
                     self._per_token.note(model, (duration_ms - ttft_ms) / 1000.0 / (tokens - 1))
 
@@ -250,6 +255,7 @@ class AttemptMetrics(Collector):
         yield self._attempts.distribution(names.CLIENT_SECONDS, _as_client)
         yield self._queue.distribution(names.ATTEMPT_QUEUE)
         yield self._first_token.distribution(names.ATTEMPT_FIRST_TOKEN)
+        yield self._first_chunk.distribution(names.CLIENT_FIRST_CHUNK, _as_client_model)
         yield self._per_token.distribution(names.ATTEMPT_PER_TOKEN)
         yield self._seams.counts(names.SEAMS)
         yield self._tokens.sums(names.TOKENS_USED)
@@ -261,8 +267,13 @@ class AttemptMetrics(Collector):
 
 
 def _as_client(values: Sequence[str]) -> tuple[str, ...]:
-    tier, variant, model, _, how = values
-    return (*names.GEN_AI, model, "" if how == "answered" else how, tier, variant)
+    tier, variant, model, _, _, error = values
+    return (*names.GEN_AI, model, error, tier, variant)
+
+
+def _as_client_model(values: Sequence[str]) -> tuple[str, ...]:
+    tier, variant, model = values
+    return (*names.GEN_AI, model, tier, variant)
 
 
 def _as_client_tokens(values: Sequence[str]) -> tuple[str, ...]:

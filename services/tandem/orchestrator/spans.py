@@ -10,6 +10,7 @@ from tandem.errors import FAULTS
 from tandem.orchestrator.content import Captured
 from tandem.orchestrator.course import Phase, Slot, attempt_slot, chat_slot
 from tandem.orchestrator.ended import Ended
+from tandem.orchestrator.record import error_of
 from tandem.telemetry.names import Attribute, SpanEvent, SpanName
 from tandem.telemetry.spans import CLIENT, Attributes
 from tandem.telemetry.trace import Trace
@@ -202,7 +203,7 @@ class RequestSpans:
         begun = self._call.started + attempt.started_ms / 1000.0
         end = begun + attempt.duration_ms / 1000.0
         index, outcome, queued_ms = attempt.index, attempt.outcome, attempt.queued_ms
-        error = "" if outcome == ANSWERED else attempt.error_reason or _OUTCOME[outcome].upper()
+        error = error_of(attempt)
         target, slot = attempt.target, attempt_slot(index)
         around = spans.span(
             SpanName.ATTEMPT,

@@ -314,6 +314,14 @@ CLIENT_SECONDS = _histogram(
     "tier",
     "variant",
 )
+CLIENT_FIRST_CHUNK = _histogram(
+    "gen_ai_client_operation_time_to_first_chunk_seconds",
+    "Time to receive the first chunk.",
+    OPERATION_SECONDS,
+    *_GEN_AI,
+    "tier",
+    "variant",
+)
 SERVER_SECONDS = _histogram(
     "gen_ai_server_request_duration_seconds",
     "Generative AI server request duration.",

@@ -95,7 +95,7 @@ async def test_an_answer_that_fails_is_counted_by_its_error(
             await core.infer(asked(), request)
     found = told(metrics)
     assert found.of("tandem_engine_answers_total") == {f"outcome={outcome} tier=r1 variant=fp16": 1}
-    assert found.labels("gen_ai_server_request_duration_seconds_sum", "error_type") == {outcome}
+    assert found.labels("gen_ai_server_request_duration_seconds_sum", "error_type") == {outcome.upper()}
     # The conventions time tokens of successful answers only.
     assert found.total("gen_ai_server_time_to_first_token_seconds_count") == 0
 

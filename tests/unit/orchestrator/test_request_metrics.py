@@ -88,6 +88,12 @@ async def test_an_answer_is_counted_with_all_that_is_known_of_it() -> None:
     assert found.of("tandem_time_left_seconds_sum") == {
         "strategy=route tier=r1": pytest.approx(10 - answer.duration_ms / 1000)
     }
+    model = (
+        "gen_ai_operation_name=chat gen_ai_provider_name=triton gen_ai_request_model=r1 tier=r1 variant=fp16"
+    )
+    assert found.of("gen_ai_client_operation_time_to_first_chunk_seconds_sum") == {
+        model: pytest.approx(0.001)
+    }
     assert found.of("gen_ai_client_token_usage_sum") == {
         "gen_ai_operation_name=chat gen_ai_provider_name=triton gen_ai_request_model=r1 "
         f"gen_ai_token_type={direction} tier=r1 variant=fp16": tokens
@@ -97,17 +103,22 @@ async def test_an_answer_is_counted_with_all_that_is_known_of_it() -> None:
 
 @pytest.mark.virtual_time
 @pytest.mark.parametrize(
-    ("script", "outcomes", "attempts"),
+    ("script", "outcomes", "attempts", "errors"),
     [
-        (saying("yes"), {"answered"}, {"answered"}),
-        ([OutOfMemory("full")], {"failed"}, {"out_of_memory"}),
-        ([BackendUnavailable("dead")], {"degraded"}, {"unavailable", "answered"}),
-        ([HANG], {"degraded"}, {"timeout", "answered"}),
-        ([BackendError("broken")], {"failed"}, {"failed"}),
+        (saying("yes"), {"answered"}, {"answered"}, {""}),
+        ([OutOfMemory("full")], {"failed"}, {"out_of_memory"}, {"OUT_OF_MEMORY"}),
+        (
+            [BackendUnavailable("dead")],
+            {"degraded"},
+            {"unavailable", "answered"},
+            {"BACKEND_UNAVAILABLE", ""},
+        ),
+        ([HANG], {"degraded"}, {"timeout", "answered"}, {"DEADLINE_EXCEEDED", ""}),
+        ([BackendError("broken")], {"failed"}, {"failed"}, {"BACKEND_ERROR"}),
     ],
 )
 async def test_every_way_that_an_attempt_ends_is_counted(
-    script: list[Step], outcomes: set[str], attempts: set[str]
+    script: list[Step], outcomes: set[str], attempts: set[str], errors: set[str]
 ) -> None:
     world = World(script)
     metrics = measured(world)
@@ -123,6 +134,10 @@ async def test_every_way_that_an_attempt_ends_is_counted(
     assert found.total("tandem_requests_total") == 1
     assert found.labels("tandem_attempts_total", "outcome") == attempts
     assert found.total("tandem_attempts_total") == len(answer.attempts)
+    # As the spans have it, which the conventions want.
+    assert found.labels("gen_ai_client_operation_duration_seconds_count", "error_type") == errors
+    first = "gen_ai_client_operation_time_to_first_chunk_seconds_count"
+    assert found.total(first) == found.total("tandem_attempt_time_to_first_token_seconds_count")
     assert found.total("tandem_degradations_total") == len(answer.degradations)
     assert found.total("tandem_request_errors_total") == with_error
     assert found.total("tandem_time_left_seconds_count") == (not with_error)
