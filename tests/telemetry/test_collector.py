@@ -1,7 +1,11 @@
-"""Would catch a collector that is dead, slow or refuses and holds up requests, and spans that are lost uncounted."""
+"""Would catch a collector that is dead, slow or refuses and holds up requests, and spans that are lost uncounted.
+
+Also large spans that are lost since they are sent together.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
@@ -12,12 +16,15 @@ from tandem.serving.tracing import RpcSpans
 from tandem.telemetry import exporting
 from tandem.telemetry.otlp import OtlpExporter
 from tandem.telemetry.settings import TracingSettings
+from tandem.telemetry.trace import Trace
 from tandem.telemetry.tracing import Tracing
 from tests.fakes.calls import call
 from tests.fakes.collector import collector
 from tests.fakes.tracing import GENERATE
 
-QUICKLY = 0.1
+QUICKLY = 2.0
+"""Far less than if anything waited for a collector, far more than anything takes on a busy machine."""
+MEBIBYTE = 1024 * 1024
 
 
 def calls(tracing: Tracing, count: int) -> tuple[list[Call], float]:
@@ -31,6 +38,22 @@ def calls(tracing: Tracing, count: int) -> tuple[list[Call], float]:
     for each in made:
         spans.ended(f"/{GENERATE}", each, None)
     return made, time.monotonic() - begun
+
+
+class Large:
+    """One span with so much to tell; satisfies `tandem.telemetry.exporting.Told`."""
+
+    size = 0
+    count = 1
+
+    def __init__(self, tracing: Tracing, length: int) -> None:
+        self._trace = Trace(os.urandom(16).hex(), "", sampled=True)
+        self._tracing, self._length = tracing, length
+
+    def spans(self) -> list[bytes]:
+        """Make it."""
+        spans = self._tracing.maker.of(self._trace)
+        return [spans.span("large", 0, (1.0, 2.0), {"text": "x" * self._length})]
 
 
 def until(done: Callable[[], bool]) -> None:
@@ -73,6 +96,16 @@ def test_a_collector_that_is_slow_is_not_waited_for(monkeypatch: pytest.MonkeyPa
         arrived = sum(len(running.of(each.trace_id)) for each in made)
     assert tracing.exported == arrived >= 20
     assert tracing.exported + tracing.dropped == 200
+
+
+def test_spans_that_are_large_together_go_one_after_the_other() -> None:
+    """A collector takes 4 MiB at a time, as this one does, and of more than that nothing."""
+    with collector() as running:
+        tracing = Tracing("test", TracingSettings(), OtlpExporter(running.endpoint))
+        for length in (1, *[MEBIBYTE] * 8, 3 * MEBIBYTE, 1):
+            tracing.put(Large(tracing, length))
+        tracing.close()
+    assert (tracing.exported, tracing.dropped) == (11, 0)
 
 
 @pytest.mark.parametrize(("delay_ms", "alone"), [(20, 1), (60_000, 0)])

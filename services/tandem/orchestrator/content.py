@@ -11,6 +11,8 @@ from tandem.v1 import types_pb2
 
 MOST_CHARACTERS: Final = 32_768
 """Of one text; what follows is left out."""
+MOST_OF_ALL: Final = 262_144
+"""Of the texts of one conversation, the latest; a collector takes 4 MiB at a time."""
 BEYOND: Final = 256
 """Characters more that are looked at: what is secret may lie across the place where a text is cut."""
 _ROLES: Final = {
@@ -36,9 +38,14 @@ class Captured:
 
     def asked(self) -> str:
         """Return the conversation as JSON; pictures and recordings are named, not shown."""
-        return _json(
-            [{"role": _ROLES[m.role], "parts": list(map(self._part, m.parts))} for m in self._messages]
-        )
+        room, turns = MOST_OF_ALL, []
+        for message in reversed(self._messages):
+            parts = []
+            for part in reversed(message.parts):
+                parts.append(self._part(part, min(room, MOST_CHARACTERS)))
+                room = max(0, room - len(part.text))
+            turns.append({"role": _ROLES[message.role], "parts": parts[::-1]})
+        return _json(turns[::-1])
 
     def answered(self, answer: types_pb2.Answer, finish_reason: str) -> str:
         """Return the answer as JSON."""
@@ -46,15 +53,15 @@ class Captured:
         parts.append({"type": "text", "content": self._text(answer.text)})
         return _json([{"role": "assistant", "parts": parts, "finish_reason": finish_reason}])
 
-    def _part(self, part: types_pb2.Part) -> dict[str, str]:
+    def _part(self, part: types_pb2.Part, most: int) -> dict[str, str]:
         if part.HasField("text"):
-            return {"type": "text", "content": self._text(part.text)}
+            return {"type": "text", "content": self._text(part.text, most)}
         return {"type": part.WhichOneof("content") or "unknown"}
 
-    def _text(self, text: str) -> str:
-        looked_at = text[: MOST_CHARACTERS + BEYOND]
+    def _text(self, text: str, most: int = MOST_CHARACTERS) -> str:
+        looked_at = text[: most + BEYOND]
         shown = self._redact(looked_at)
-        return shown[: len(shown) - max(0, len(looked_at) - MOST_CHARACTERS)]
+        return shown[: max(0, len(shown) - max(0, len(looked_at) - most))] if most else ""
 
 
 def _json(value: Any) -> str:

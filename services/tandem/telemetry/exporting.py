@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from tandem.telemetry.logs import logger
@@ -17,6 +17,8 @@ MOST_WAITING_BYTES: Final = 64 * 1024 * 1024
 """Most memory that they may hold, about."""
 SPANS_AT_A_TIME: Final = 512
 """Spans after which an export begins."""
+BYTES_AT_A_TIME: Final = 2 * 1024 * 1024
+"""Most bytes of one export, unless a single span has more: of more than 4 MiB a collector takes nothing."""
 CALLS_AT_A_TIME: Final = 8
 """Calls whose spans are made before the interpreter is offered to others: about a quarter of a millisecond.
 
@@ -113,16 +115,17 @@ class Exporting:
         """Export batches while at least so many spans wait."""
         self._maker.set_clock()
         while self._spans_in - self._spans_out >= least:
-            batch = self._batch()
-            if batch:
-                self._export(batch)
+            for part in _parts(self._batch()):
+                self._export(part)
 
     def _batch(self) -> list[bytes]:
         batch: list[bytes] = []
-        calls = 0
-        while self._queue and len(batch) < SPANS_AT_A_TIME:
+        calls = size = 0
+        while self._queue and len(batch) < SPANS_AT_A_TIME and size < BYTES_AT_A_TIME:
             told = self._queue.popleft()
-            batch += self._made(told)
+            made = self._made(told)
+            batch += made
+            size += sum(map(len, made))
             self._spans_out += told.count
             self._bytes_out += told.size
             calls += 1
@@ -151,3 +154,17 @@ class Exporting:
         _log.warning(
             "the collector did not take spans; they are dropped", spans=len(batch), dropped=self.dropped
         )
+
+
+def _parts(batch: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Yield spans by as many as go at once."""
+    part: list[bytes] = []
+    size = 0
+    for span in batch:
+        if part and size + len(span) > BYTES_AT_A_TIME:
+            yield part
+            part, size = [], 0
+        part.append(span)
+        size += len(span)
+    if part:
+        yield part
