@@ -7,10 +7,11 @@ import logging
 import signal
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TextIO, cast
 
 import structlog
 
@@ -86,6 +87,21 @@ class _Filter:
         return event
 
 
+class _Unfailing:
+    """Standard error, for whom to write cannot fail: that a line is lost must fail no request."""
+
+    def write(self, text: str) -> int:
+        """Write a line, unless its reader is gone, its disk is full, or a signal came while another was written."""
+        with suppress(OSError, RuntimeError, ValueError):
+            return sys.stderr.write(text)
+        return 0
+
+    def flush(self) -> None:
+        """Have it written."""
+        with suppress(OSError, RuntimeError, ValueError):
+            sys.stderr.flush()
+
+
 _filter = _Filter()
 
 
@@ -132,7 +148,7 @@ def configure(log_format: LogFormat, level: LogLevel) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Unfailing())),
         cache_logger_on_first_use=True,
     )
 

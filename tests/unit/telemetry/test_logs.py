@@ -1,11 +1,13 @@
-"""Would catch a log that fills up with the same line, loses a request's, or does not change its level."""
+"""Would catch a log that fills up with the same line, loses a request's, keeps its level, or fails a request."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
@@ -82,3 +84,30 @@ def test_only_what_is_severe_enough_is_written(
         getattr(logger("somebody"), name)("said")
     assert len(lines(capsys)) == count
     assert [is_written(name) for name in levels] == [False] * (4 - count) + [True] * count
+
+
+def without_reader() -> int:
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+def full_disk() -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+@pytest.mark.parametrize("sink", [without_reader, full_disk])
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_line_that_cannot_be_written_fails_nobody(
+    sink: Callable[[], int], form: logs.LogFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = os.fdopen(sink(), "w", encoding="utf-8", buffering=1)
+    with pytest.raises(OSError, match=r"Broken pipe|No space"):
+        stream.write("that this fails is sure\n")
+    monkeypatch.setattr(sys, "stderr", stream)
+    configure(form, "info")
+    for number in range(3000):
+        logger("edge").info("request", number=number)
+    monkeypatch.undo()
+    with contextlib.suppress(OSError):
+        stream.close()
