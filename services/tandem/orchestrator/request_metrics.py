@@ -71,6 +71,13 @@ def outcome(answer: types_pb2.Answer, reason: str, left_ms: float) -> str:
     return "refused" if reason in REFUSED else "failed"
 
 
+def _recorded(call: Call) -> str:
+    """Return the identifier of a request's trace if there will be one to look at."""
+    if call.trace is None:
+        return sampled_trace(call.traceparent)
+    return call.trace.trace_id if call.trace.kept else ""
+
+
 class RequestMetrics(Collector):
     """Everything that can be counted when a request ends; satisfies `Observer`.
 
@@ -133,7 +140,7 @@ class RequestMetrics(Collector):
         duration_ms, strategy = answer.duration_ms, plan.strategy
         left_ms = (call.deadline - call.started) * 1000.0 - duration_ms
         how = outcome(answer, reason, left_ms)
-        trace = sampled_trace(call.traceparent)
+        trace = _recorded(call)
         place = (tier or NONE, strategy)
         key = (method, tier or NONE, target.variant or NONE, strategy, how, answer.cache)
         self._requests.note(key, duration_ms / 1000.0, trace)

@@ -16,7 +16,7 @@ from tandem.clock import now
 from tandem.errors import Details, InvalidRequest, Violation
 from tandem.serving.authentication import Authenticator
 from tandem.telemetry.logs import set_trace_id
-from tandem.telemetry.trace import Begin
+from tandem.telemetry.trace import Begin, trace_id_of
 
 TENANT: Final = "tandem-tenant"
 REQUEST_ID: Final = "tandem-request-id"
@@ -116,7 +116,7 @@ def read_call(
     """Return the call that an RPC's metadata and deadline describe.
 
     Without an authenticator the client is believed whatever tenant it names. Without `begin` nothing is traced here,
-    and a client's trace context goes on as it came.
+    and a client's trace context goes on as it came; one that is not valid ends here, as W3C wants it.
 
     Raises:
         UnknownApiKey: the authenticator does not know the request's key.
@@ -130,6 +130,8 @@ def read_call(
         deadline.default_seconds if remaining is None else min(_granted(remaining), deadline.max_seconds)
     )
     traceparent, tracestate = metadata.get(TRACEPARENT, ""), metadata.get(TRACESTATE, "")
+    if traceparent and not trace_id_of(traceparent):
+        traceparent = tracestate = ""
     trace = begin(traceparent, tracestate) if begin else None
     return Call(
         request_id=_named(metadata, REQUEST_ID, "") if REQUEST_ID in metadata else _new_id(),

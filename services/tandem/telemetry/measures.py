@@ -191,5 +191,5 @@ def info(metric: Metric, *values: str) -> Family:
 
 
 def sampled_trace(traceparent: str) -> str:
-    """Return the trace's identifier in a W3C `traceparent` if the trace is recorded, else nothing."""
-    return traceparent[3:35] if traceparent and traceparent[-1] in "13579bdf" else ""
+    """Return the trace's identifier in a valid W3C `traceparent` if the trace is recorded, else nothing."""
+    return traceparent[3:35] if traceparent and traceparent[54] in "13579bdf" else ""

@@ -21,6 +21,7 @@ from tandem.orchestrator.ended import Ended
 from tandem.orchestrator.live_metrics import LiveMetrics
 from tandem.orchestrator.request_metrics import MOST_TENANTS, REFUSED, RequestMetrics
 from tandem.telemetry.measures import OTHER
+from tandem.telemetry.trace import Trace
 from tandem.v1 import types_pb2
 from tests.fakes.calls import call, question
 from tests.fakes.documents import catalogue
@@ -241,19 +242,23 @@ def test_the_two_hundred_and_first_tenant_is_other() -> None:
     assert told(metrics).of("tandem_tenant_requests_total")["outcome=answered tenant=other"] == 3
 
 
+def traces(metrics: RequestMetrics) -> dict[str, str]:
+    registry = CollectorRegistry()
+    registry.register(metrics)
+    return {
+        sample.name: sample.exemplar.labels["trace_id"]
+        for family in parse(generate_latest(registry).decode())
+        for sample in family.samples
+        if sample.exemplar
+    }
+
+
 @pytest.mark.virtual_time
 async def test_exemplars_carry_the_trace() -> None:
     world = World([BackendUnavailable("dead")])
     metrics = measured(world)
     await world.orchestrator.generate(question(), call()._replace(traceparent=TRACEPARENT))
-    registry = CollectorRegistry()
-    registry.register(metrics)
-    exemplars = {
-        sample.name: sample.exemplar.labels
-        for family in parse(generate_latest(registry).decode())
-        for sample in family.samples
-        if sample.exemplar
-    }
+    exemplars = traces(metrics)
     assert {
         "tandem_request_duration_seconds_bucket",
         "tandem_time_to_first_token_seconds_bucket",
@@ -261,7 +266,20 @@ async def test_exemplars_carry_the_trace() -> None:
         "tandem_attempt_duration_seconds_bucket",
         "tandem_degradations_total",
     } <= set(exemplars)
-    assert {labels["trace_id"] for labels in exemplars.values()} == {TRACEPARENT[3:35]}
+    assert set(exemplars.values()) == {TRACEPARENT[3:35]}
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("keep", ["", "degraded"])
+async def test_exemplars_carry_the_trace_of_what_is_kept_unsampled(keep: str) -> None:
+    world = World([BackendUnavailable("dead")])
+    metrics = measured(world)
+    trace = Trace(TRACEPARENT[3:35], "", sampled=False)
+    await world.orchestrator.generate(
+        question(), call()._replace(traceparent=trace.traceparent(), trace=trace)
+    )
+    trace.keep = keep
+    assert set(traces(metrics).values()) == ({trace.trace_id} if keep else set())
 
 
 class Documents:

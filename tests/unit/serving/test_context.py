@@ -141,6 +141,12 @@ async def test_where_a_trace_begins_anew_the_state_of_the_broken_one_ends(
     assert found.tracestate == passed_on
 
 
+@pytest.mark.parametrize("traceparent", ["broken", f'00-"{31 * "x"}-b7ad6b7169203331-01', "01"])
+async def test_a_context_that_is_none_is_not_passed_on(traceparent: str) -> None:
+    found = read(("traceparent", traceparent), ("tracestate", "vendor=1"))
+    assert (found.traceparent, found.tracestate) == ("", "")
+
+
 async def test_nothing_is_sent_that_is_not_known() -> None:
     assert {key for key, _ in write_metadata(call())} == {"tandem-request-id", "tandem-tenant"}
 

@@ -131,6 +131,7 @@ def test_exemplars_name_the_trace_at_the_bucket_that_it_was_in() -> None:
 def test_only_a_trace_that_is_recorded_is_named() -> None:
     assert sampled_trace(f"00-{TRACE}-b7ad6b7169203331-01") == TRACE
     assert sampled_trace(f"00-{TRACE}-b7ad6b7169203331-03") == TRACE
+    assert sampled_trace(f"01-{TRACE}-b7ad6b7169203331-01-of-a-later-version") == TRACE
     assert not sampled_trace(f"00-{TRACE}-b7ad6b7169203331-00")
     assert not sampled_trace("")
 
