@@ -250,7 +250,7 @@ def _flat(counts: Mapping[tuple[str, ...], float]) -> defaultdict[str, float]:
 
 
 def _whole(counts: Mapping[tuple[str, ...], float]) -> dict[str, int]:
-    return {key: round(value) for (key,), value in sorted(counts.items())}
+    return {key: round(value) for (key,), value in sorted(counts.items()) if value}
 
 
 def _mean(values: Sequence[float]) -> float | None:

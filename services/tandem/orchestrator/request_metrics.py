@@ -35,6 +35,8 @@ REFUSED: Final = frozenset(
     )
 )
 """Reasons that are the client's, not a failure of the service."""
+MISSES: Final = ("failed", "late")
+"""Outcomes that the objective counts as missed."""
 NANO: Final = 10**9
 CANCELLED: Final = "CANCELLED"
 ANSWERED: Final = types_pb2.ATTEMPT_OUTCOME_ANSWERED
@@ -69,6 +71,18 @@ def outcome(answer: types_pb2.Answer, reason: str, left_ms: float) -> str:
     if reason == CANCELLED:
         return "cancelled"
     return "refused" if reason in REFUSED else "failed"
+
+
+def _with_misses(requests: Family) -> Family:
+    """Tell of late and failed requests also where there were none yet.
+
+    Prometheus sees no increase when a series begins: the first burst of failures would be missing from the objective.
+    """
+    told = {tuple(sample.labels[label] for label in names.REQUESTS.labels) for sample in requests.samples}
+    beside = {(*labels[:-1], miss) for labels in told for miss in MISSES}
+    for labels in sorted(beside - told):
+        requests.add_sample(names.REQUESTS.name, dict(zip(names.REQUESTS.labels, labels, strict=True)), 0)
+    return requests
 
 
 def _recorded(call: Call) -> str:
@@ -177,7 +191,7 @@ class RequestMetrics(Collector):
     def collect(self) -> Iterator[Family]:
         """Tell all of it."""
         self._catch_up()
-        yield self._requests.counts(names.REQUESTS)
+        yield _with_misses(self._requests.counts(names.REQUESTS))
         yield self._requests.counts(names.CACHE, lambda values: (values[-1],))
         yield self._requests.distribution(names.REQUEST_SECONDS)
         yield self._of_tenant.counts(names.TENANT_REQUESTS)
