@@ -32,6 +32,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SHORT, PLENTY = sim(tokens=3), types_pb2.Sampling(max_tokens=20_000)
 ENDLESS: Final = sim(tokens=20_000, tpot_ms=5)
+LATER: Final = 2000.0
+"""Milliseconds by which a busy machine may be late: far less than if nothing ended what is waited for."""
 SERVICE = "tandem.v1.OrchestratorService"
 HOPS: Final = ("tandem.v1.InferenceService/StreamInfer", "inference.GRPCInferenceService/ModelStreamInfer")
 
@@ -90,9 +92,9 @@ async def test_a_request(stub: Stub, receiver: Collector, caller: Caller, mode: 
     assert chat.milliseconds == pytest.approx(booked.duration_ms, abs=0.01)
     assert chat.attributes[Attribute.GEN_AI_OUTPUT_TOKENS] == 3
     inner = [span for span in spans if span.name in HOPS]
-    # They begin after it; their streams may end a little after the answer.
-    assert all(span.span.start_time_unix_nano + 1e6 > chat.span.start_time_unix_nano for span in inner)
-    assert all(span.milliseconds <= chat.milliseconds + 100 for span in inner)
+    # They begin after it, by the clocks of other processes; their streams may end after the answer.
+    assert all(span.span.start_time_unix_nano + 10e6 > chat.span.start_time_unix_nano for span in inner)
+    assert all(span.milliseconds <= chat.milliseconds + LATER for span in inner)
     assert all(span.attributes[Attribute.RPC_METHOD] == span.name for span in inner)
 
 
@@ -159,11 +161,15 @@ async def test_a_deadline(stub: Stub, receiver: Collector, caller: Caller, mode:
     (root,) = (span for span in spans if span.parent_id == caller.span_id)
     assert root.error
     assert root.attributes[Attribute.KEEP] == "failed"
-    assert root.milliseconds == pytest.approx(1400, abs=150)
+    # The margin of 100 ms is kept. A busy machine ends it later, not earlier.
+    granted_ms = root.attributes[Attribute.DEADLINE_MS]
+    assert granted_ms <= 1500
+    assert granted_ms - 101 <= root.milliseconds < granted_ms + LATER
     attempts = [span for span in spans if span.name == "attempt"]
     assert attempts
     assert all(span.attributes[Attribute.ERROR_TYPE] == "DEADLINE_EXCEEDED" for span in attempts)
-    assert sum(span.milliseconds for span in attempts) == pytest.approx(root.milliseconds, abs=150)
+    tried = sum(span.milliseconds for span in attempts)
+    assert root.milliseconds / 2 < tried <= root.milliseconds
 
 
 async def test_without_sampling_a_degraded_request_is_kept(

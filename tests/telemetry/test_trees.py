@@ -25,8 +25,8 @@ from tests.fakes.world import World
 
 PLAIN = [GENERATE, "  classify", "  plan", "  attempt", "    chat r1", "  record"]
 TAKEN_OVER = [*PLAIN[:-1], "  attempt", "    chat pro", "  record"]
-APART = 3.0
-"""Milliseconds by which the times of a span and of the answer may differ: they are read one after the other."""
+LATER = 2000.0
+"""Milliseconds by which a busy machine may be late: far less than if nothing ended what is waited for."""
 Error, Unset = StatusCode.ERROR, StatusCode.UNSET
 
 
@@ -225,7 +225,9 @@ async def test_a_client_that_leaves_is_no_error() -> None:
     assert error_types(spans) == {STREAM: ["CANCELLED"], "attempt": ["CANCELLED"], "chat r1": ["CANCELLED"]}
     root, chat = spans.one(STREAM), spans.one("chat r1")
     assert attributes(root)[Attribute.RPC_STATUS] == "CANCELLED"
-    assert milliseconds(chat) == pytest.approx(milliseconds(spans.one("attempt")), abs=APART)
+    attempt = spans.one("attempt")
+    waited = attributes(attempt)[Attribute.QUEUED_MS]
+    assert milliseconds(attempt) == pytest.approx(waited + milliseconds(chat), abs=0.01)
     # Its tokens were settled after it had left.
     assert attributes(spans.one("record"))[Attribute.SETTLED] is True
     assert attributes(chat)[Attribute.GEN_AI_OUTPUT_TOKENS] == 1
@@ -242,8 +244,13 @@ async def test_a_deadline_that_passes() -> None:
     assert error_types(spans) == {GENERATE: [kind], "attempt": [kind], "chat r1": [kind]}
     root, chat = spans.one(GENERATE), spans.one("chat r1")
     assert root.status.status_code is Error
-    # The margin of 10 ms is kept; what gRPC takes off and adds is less than 50.
-    assert milliseconds(chat) == pytest.approx(590, abs=60)
+    # The margin of 10 ms is kept. A busy machine ends it later, not earlier.
+    granted_ms = attributes(root)[Attribute.DEADLINE_MS]
+    assert chat.end_time is not None
+    assert root.start_time is not None
+    assert granted_ms <= 600
+    assert granted_ms - 11 <= (chat.end_time - root.start_time) / 1e6 < granted_ms + LATER
+    assert milliseconds(root) > milliseconds(chat)
     assert attributes(root)[Attribute.KEEP] == "failed"
 
 
@@ -251,7 +258,7 @@ async def test_a_request_that_nobody_answered_is_not_told_as_an_answer() -> None
     fallbacks = [{"from": "r1", "on": "timeout", "to": ["pro"]}]
     async with traced(World([HANG], [HANG], fallbacks=fallbacks)) as running:
         with pytest.raises(DeadlineExceeded):
-            await running.client.ask("why?", no_cache=True, deadline_seconds=0.6)
+            await running.client.ask("why?", no_cache=True, deadline_seconds=2)
     assert len(running.spans.named("attempt")) == 2
     told = attributes(running.spans.one(GENERATE))
     assert told[Attribute.ERROR_TYPE] == "DEADLINE_EXCEEDED"
@@ -310,13 +317,13 @@ async def test_a_classifier_that_is_away() -> None:
 
 
 async def test_a_vote_that_is_late() -> None:
-    world = World(strategy="ensemble", ensemble__fuse_ms=20)
+    world = World(strategy="ensemble", ensemble__fuse_ms=100)
     world.fusion.hangs = True
     async with traced(world) as running:
         await running.client.ask("why?", no_cache=True)
     fuse = running.spans.one("fuse")
     assert attributes(fuse)[Attribute.ERROR_TYPE] == "DEADLINE_EXCEEDED"
-    assert milliseconds(fuse) == pytest.approx(20, abs=15)
+    assert 99 <= milliseconds(fuse) < 100 + LATER
 
 
 async def test_items_of_a_batch_have_trees_of_their_own() -> None:
