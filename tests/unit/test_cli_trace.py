@@ -52,6 +52,17 @@ def taken_over() -> Entry:
     return made._replace(trace_id=TRACE)
 
 
+def passed_over() -> Entry:
+    """Return a request for a model that was known to be sick, so that another one answered from the start."""
+    made = entry("sick", [Tokens("r1", 11, 4, 7)])
+    made.answer.attempts[0].target.CopyFrom(R1_INT8)
+    made.answer.plan.chosen_by = types_pb2.CHOSEN_BY_CLIENT
+    made.answer.degradations.add(
+        reason=types_pb2.DEGRADATION_REASON_OUT_OF_MEMORY, from_target=PRO, to_target=R1_INT8
+    )
+    return made
+
+
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     cached = entry("r-cached", [])
@@ -61,6 +72,7 @@ def url(tmp_path: Path) -> str:
     for each in (
         taken_over(),
         cached,
+        passed_over(),
         entry("lost", [], reason="OVERLOADED"),
         entry("gone", reason="CANCELLED"),
     ):
@@ -116,6 +128,12 @@ def test_the_story_of_a_takeover(url: str) -> None:
     assert (first["allowed_until_ms"], second["allowed_until_ms"]) == (15_100.0, 19_950.0)
     # It is the request as `tandem ledger show` has it, too.
     assert (found["trace_id"], found["attempts"][1]["seam_byte_offset"]) == (TRACE, 12)
+
+
+def test_who_was_passed_over_is_who_was_chosen(url: str) -> None:
+    story = told(url, "sick")["story"]
+    assert story["why"] == "pro/bf16: the client asked for it, but r1/int8 in its place from the start"
+    assert story["not_as_planned"] == ["out of memory of pro/bf16 → r1/int8"]
 
 
 def test_the_bars_are_drawn_over_the_deadline(url: str) -> None:

@@ -118,7 +118,7 @@ def _bar(attempt: Record) -> Bar:
 
 
 def _name(attempt: Record) -> str:
-    return f"{target(attempt['tier'], attempt['variant'])} {attempt['purpose'] or ''}".rstrip()
+    return f"{_target(attempt)} {attempt['purpose'] or ''}".rstrip()
 
 
 def _beginning(request: Record) -> Iterator[Event]:
@@ -129,7 +129,7 @@ def _beginning(request: Record) -> Iterator[Event]:
 
 
 def _events(attempt: Record) -> Iterator[Event]:
-    name, start = target(attempt["tier"], attempt["variant"]), attempt["started_ms"]
+    name, start = _target(attempt), attempt["started_ms"]
     if attempt["queued_ms"] >= 1.0:
         yield Event(start - attempt["queued_ms"], "queued", f"{name} has no free place")
     yield Event(start, "started", _start(attempt, name))
@@ -190,8 +190,25 @@ def _why(request: Record) -> str:
         words += f": {request['r1_suffices'] or 0.0:.2f} against the threshold {request['threshold']:.2f}"
     if request["rule"]:
         words += f"; under the rule {request['rule']}"
-    first = f"{target(planned[0]['tier'], planned[0]['variant'])}: " if planned else ""
-    return f"{first}{words}"
+    if not planned:
+        return words
+    first = _target(planned[0])
+    wanted = _passed_over(request, first)
+    return f"{wanted}: {words}, but {first} in its place from the start" if wanted else f"{first}: {words}"
+
+
+def _passed_over(request: Record, first: str) -> str:
+    """Return what was chosen and never tried, since it was known to be sick or full; empty: the first was chosen."""
+    tried = {_target(attempt) for attempt in request["attempts"]}
+    for each in request["degradations"]:
+        wanted = target(each["from_tier"], each["from_variant"])
+        if each["from_tier"] and wanted not in tried and target(each["to_tier"], each["to_variant"]) == first:
+            return wanted
+    return ""
+
+
+def _target(attempt: Record) -> str:
+    return target(attempt["tier"], attempt["variant"])
 
 
 def _degradation(degradation: Record) -> str:
