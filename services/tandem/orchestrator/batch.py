@@ -12,9 +12,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Final
 
 from tandem.call import Call
-from tandem.errors import Details, InternalError, InvalidRequest, TandemError, Violation
+from tandem.errors import Cancelled, Details, InternalError, InvalidRequest, TandemError, Violation
 from tandem.orchestrator.answer import Orchestrator
 from tandem.telemetry.logs import logger
+from tandem.telemetry.request_line import tell_of_request
 from tandem.v1 import orchestrator_pb2
 
 IN_FLIGHT: Final = 256
@@ -25,6 +26,9 @@ MOST_CHARACTERS: Final = 64
 """Of a request's identifier."""
 MOST_ITEMS: Final = 100_000
 """Items of one call: what has been seen is remembered to the end of it."""
+
+METHOD: Final = "BatchGenerate"
+RPC: Final = f"/tandem.v1.OrchestratorService/{METHOD}"
 
 _log = logger("batch")
 
@@ -90,19 +94,24 @@ class Batch:
 
     async def _answer(self, item: Item, call: Call) -> None:
         result = ItemResult(index=item.index)
+        call = call._replace(request_id=_name(call.request_id, item.index))
+        failure: TandemError | None = Cancelled("the client went away")
         try:
             self._validate(item)
-            call = call._replace(request_id=_name(call.request_id, item.index))
             if call.trace:
                 trace = call.trace.branch()
                 call = call._replace(trace=trace, traceparent=trace.traceparent())
-            result.answer.CopyFrom(await self._orchestrator.generate(item.request, call, "BatchGenerate"))
+            result.answer.CopyFrom(await self._orchestrator.generate(item.request, call, METHOD))
+            failure = None
         except TandemError as error:
-            result.error.CopyFrom(_item_error(error))
+            failure = error
         except Exception:  # noqa: BLE001 - a defect, too, fails its item alone
             _log.exception("defect", request_id=call.request_id, index=item.index)
-            defect = InternalError("an unexpected error; the service's log has it under this request_id")
-            result.error.CopyFrom(_item_error(defect))
+            failure = InternalError("an unexpected error; the service's log has it under this request_id")
+        finally:
+            tell_of_request(_log, RPC, call, failure)
+        if failure is not None:
+            result.error.CopyFrom(_item_error(failure))
         self._done.put_nowait(result)
 
 

@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import grpc
 import grpc.aio
@@ -27,13 +27,13 @@ from tandem.errors import (
     InvalidRequest,
     TandemError,
 )
-from tandem.quotations import without_quotations
 from tandem.serving.authentication import Authenticator
 from tandem.serving.context import REQUEST_ID, DeadlineRule, anonymous_call, enter, read_call
 from tandem.serving.envelope import Envelope
 from tandem.serving.status import abort
 from tandem.serving.validation import validate
-from tandem.telemetry.logs import is_written, logger
+from tandem.telemetry.logs import logger
+from tandem.telemetry.request_line import tell_of_request
 from tandem.telemetry.trace import Begin
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -142,7 +142,7 @@ class Edge(grpc.aio.ServerInterceptor):
 
     def ended(self, method: str, call: Call, error: TandemError | None) -> None:
         """Tell everybody who wants to know of a call that has ended."""
-        _access(method, call, error)
+        tell_of_request(_log, method, call, error)
         for observer in self._observers:
             observer.ended(method, call, error)
 
@@ -258,23 +258,3 @@ def _unreadable() -> InvalidRequest:
     return InvalidRequest(
         "the bytes sent are no protobuf message of the rpc's type; use the published contract"
     )
-
-
-def _access(method: str, call: Call, error: TandemError | None) -> None:
-    """Write the request's line in the access log."""
-    # That a client leaves is its own business, not a warning for whoever runs the service.
-    level: Literal["info", "warning"] = "info" if error is None or isinstance(error, Cancelled) else "warning"
-    if not is_written(level):
-        return
-    code = error.code.name if error else "OK"
-    fields: dict[str, Any] = {
-        "method": method,
-        "request_id": call.request_id,
-        "tenant": call.tenant,
-        "code": code,
-        "duration_ms": call.elapsed_ms(),
-    }
-    if error is not None:
-        fields.update(reason=error.reason, message=without_quotations(error.message))
-    write = _log.info if level == "info" else _log.warning
-    write("request", **fields)

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 import pytest
+import structlog
 
 from tandem.call import Call
 from tandem.clock import now
@@ -128,6 +129,26 @@ async def test_a_defect_fails_its_item_alone_and_tells_nothing() -> None:
     assert (found[0].error.code, found[0].error.reason) == (13, "INTERNAL")
     assert "secret" not in found[0].error.message
     assert found[1].answer.text == "ok"
+
+
+async def test_every_item_has_a_line_in_the_log_with_its_end() -> None:
+    tier = Tier()
+    tier.gates["wait"] = asyncio.Event()
+    items = Items(item(0), item(1, "fail"), Item(index=2), item(3, "defect"), item(4, "wait"))
+    with structlog.testing.capture_logs() as lines:
+        async with aclosing(batch(tier).run(aiter(items), call())) as found:
+            for _ in range(4):
+                await anext(found)
+    told = [line for line in lines if line["event"] == "request"]
+    assert {line["request_id"]: line.get("reason", "") for line in told} == {
+        "test.0": "",
+        "test.1": "BACKEND_ERROR",
+        "test.2": "INVALID_REQUEST",
+        "test.3": "INTERNAL",
+        "test.4": "CANCELLED",
+    }
+    assert len(told) == 5
+    assert {line["log_level"] for line in told if line["code"] in ("OK", "CANCELLED")} == {"info"}
 
 
 @pytest.mark.parametrize("bad", [Item(index=1), Item(index=1, request=orchestrator_pb2.GenerateRequest())])
