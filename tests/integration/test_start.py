@@ -16,7 +16,7 @@ def start(*command: str, **environment: str) -> subprocess.CompletedProcess[str]
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=55,
         check=False,
     )
 
@@ -44,6 +44,17 @@ def test_a_wrong_setting_ends_the_start_and_is_named(service: str, name: str, va
     assert "secret" not in done.stderr
     assert "s3cret" not in done.stderr
     assert f"tandem serve {service} --settings" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_wrong_setting_of_tracing_ends_the_start_before_anything_is_fetched(command: str) -> None:
+    done = start(command, OTEL_BSP_SCHEDULE_DELAY="0")
+    assert done.returncode == 2
+    assert (
+        "OTEL_BSP_SCHEDULE_DELAY: Input should be greater than or equal to 1; see `tandem serve"
+        in done.stderr
+    )
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("command", [("serve", "classifier"), ("up", "--ledger", "none")])

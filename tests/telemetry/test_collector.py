@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+import structlog
 
 from tandem.call import Call
 from tandem.serving.tracing import RpcSpans
@@ -66,9 +67,12 @@ def until(done: Callable[[], bool]) -> None:
 def test_a_collector_that_is_away_costs_its_spans_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.3")
     tracing = Tracing("test", TracingSettings(), OtlpExporter("http://127.0.0.1:1"))
-    _, seconds = calls(tracing, 100)
-    assert seconds < QUICKLY
-    until(lambda: tracing.dropped == 100)
+    with structlog.testing.capture_logs() as lines:
+        _, seconds = calls(tracing, 100)
+        assert seconds < QUICKLY
+        until(lambda: tracing.dropped == 100)
+    # Why, and of which collector.
+    assert any("127.0.0.1:1" in line.get("says", "") for line in lines), lines
     begun = time.monotonic()
     tracing.close()
     assert time.monotonic() - begun < exporting.CLOSE_SECONDS + 2

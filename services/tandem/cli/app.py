@@ -159,8 +159,10 @@ def up(
     ] = LogLevelName.info,
 ) -> None:
     """Start the whole system on this machine, with a real Triton; Ctrl-C stops it."""
+    from tandem.cli.settings import exit_on_bad_tracing
     from tandem.cli.up import Options, run_up
 
+    exit_on_bad_tracing()
     options = Options(
         separate,
         listen,
@@ -184,7 +186,9 @@ def up(
 def demo(separate: Separate = False) -> None:
     """Start the system, ask it three questions, show how each was answered, and stop."""
     from tandem.cli.demo import run_demo
+    from tandem.cli.settings import exit_on_bad_tracing
 
+    exit_on_bad_tracing()
     raise typer.Exit(asyncio.run(run_demo(separate)))
 
 

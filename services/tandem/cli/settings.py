@@ -67,3 +67,9 @@ def exit_on_bad_settings(service: str) -> Iterator[None]:
     except (LedgerUnusable, StartError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
+
+
+def exit_on_bad_tracing() -> None:
+    """Say what is wrong with the settings of tracing, if anything is, and exit with status 2."""
+    with exit_on_bad_settings("orchestrator"):
+        TracingSettings()

@@ -10,16 +10,20 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.trace.export import SpanExportResult
 
+from tandem.telemetry.logs import logger
+
+_log = logger("tracing")
 EXPORT: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 
 class OtlpExporter:
-    """Sends requests to a collector; silent: whoever calls it tells what was not taken."""
+    """Sends requests to a collector. What the SDK says of it, such as why spans are not taken, goes to our log."""
 
     def __init__(self, endpoint: str) -> None:
         self._sender = _Sender(endpoint=endpoint)
         library = logging.getLogger("opentelemetry")
-        library.addHandler(logging.NullHandler())
+        if not any(isinstance(handler, _ToLog) for handler in library.handlers):
+            library.addHandler(_ToLog())
         library.propagate = False
 
     def export(self, request: bytes) -> bool:
@@ -29,6 +33,13 @@ class OtlpExporter:
     def shutdown(self) -> None:
         """Stop, also what is under way."""
         self._sender.shutdown()
+
+
+class _ToLog(logging.Handler):
+    """Writes what the SDK says into our log, in its form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _log.warning("of the collector", says=record.getMessage())
 
 
 class _Sender(OTLPSpanExporter):
