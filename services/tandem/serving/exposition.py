@@ -10,7 +10,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +33,8 @@ AT_ONCE: Final = 8
 """Connections that are served at a time; more are closed."""
 ASK_SECONDS: Final = 5.0
 """Longest time between two bytes of a question, and of its answer."""
+MOST_SECONDS: Final = 15.0
+"""Longest time for a question and its answer: who sends a byte now and then would keep a place for ever."""
 READ_SECONDS: Final = 5.0
 """Longest time that the event loop may take to get to the numbers."""
 
@@ -127,9 +129,13 @@ class _Server(ThreadingMixIn, WSGIServer):
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
+        end = threading.Timer(MOST_SECONDS, _cut, (request,))
+        end.daemon = True
+        end.start()
         try:
             super().process_request_thread(request, client_address)
         finally:
+            end.cancel()
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -155,6 +161,12 @@ class _Handler(WSGIRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - its parent calls it so
         """Say nothing: a scrape every few seconds is no news."""
+
+
+def _cut(connection: socket.socket) -> None:
+    """End a connection, whatever is still to come."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _listening(address: str) -> _Server:

@@ -129,6 +129,16 @@ async def test_garbage_stops_nobody(garbage: bytes, capfd: pytest.CaptureFixture
     assert "Traceback" not in capfd.readouterr().err
 
 
+async def served(metrics: Metrics) -> None:
+    """Return when a place is free again."""
+    status, end = 0, time.monotonic() + 20.0
+    while status != 200:
+        assert time.monotonic() < end
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            status, _, _ = await get(metrics)
+        await asyncio.sleep(0.05)
+
+
 async def test_who_says_nothing_keeps_a_place_only_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exposition._Handler, "timeout", 0.5)
     async with exposed(ANYWHERE) as metrics:
@@ -139,15 +149,30 @@ async def test_who_says_nothing_keeps_a_place_only_for_a_while(monkeypatch: pyte
         for extra in silent[AT_ONCE:]:
             extra.settimeout(5)
             assert await asyncio.to_thread(extra.recv, 1) == b""
-        # The others lose their places soon after.
-        status, end = 0, time.monotonic() + 20.0
-        while status != 200:
-            assert time.monotonic() < end
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                status, _, _ = await get(metrics)
-            await asyncio.sleep(0.05)
+        await served(metrics)
         for each in silent:
             each.close()
+
+
+async def test_who_says_little_keeps_a_place_only_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exposition, "MOST_SECONDS", 1.0)
+    async with exposed(ANYWHERE) as metrics:
+        assert metrics
+        host, _, port = metrics.address.rpartition(":")
+
+        async def say_little() -> None:
+            """Send a byte now and then until the server has enough of it."""
+            reader, writer = await asyncio.open_connection(host, int(port))
+            ended = asyncio.create_task(reader.read())
+            while not ended.done():
+                writer.write(b"G")
+                await asyncio.sleep(0.1)
+            writer.transport.abort()
+            await asyncio.gather(ended, return_exceptions=True)
+
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(say_little() for _ in range(AT_ONCE)))
+        await served(metrics)
 
 
 async def test_an_address_that_is_taken_or_none_ends_the_start() -> None:
