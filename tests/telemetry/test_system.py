@@ -96,6 +96,7 @@ async def test_a_request(stub: Stub, receiver: Collector, caller: Caller, mode: 
     assert all(span.span.start_time_unix_nano + 10e6 > chat.span.start_time_unix_nano for span in inner)
     assert all(span.milliseconds <= chat.milliseconds + LATER for span in inner)
     assert all(span.attributes[Attribute.RPC_METHOD] == span.name for span in inner)
+    assert {span.attributes[Attribute.RPC_STATUS] for span in inner} <= {"OK"}
 
 
 async def test_a_stream(stub: Stub, receiver: Collector, caller: Caller, mode: str) -> None:
@@ -148,6 +149,10 @@ async def test_a_client_that_leaves(stub: Stub, receiver: Collector, caller: Cal
     assert not any(span.error for span in spans)
     cut = {span.name for span in spans if span.attributes.get(Attribute.ERROR_TYPE) == "CANCELLED"}
     assert cut == {f"{SERVICE}/StreamGenerate", "attempt", "chat r1", *(HOPS if mode == "separate" else ())}
+    assert {span.attributes.get(Attribute.RPC_STATUS) for span in spans if span.name in cut} == {
+        None,
+        "CANCELLED",
+    }
     assert chat_of(spans).milliseconds < 5000
 
 

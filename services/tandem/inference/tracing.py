@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tandem.clock import now
-from tandem.errors import FAULTS, error_type
+from tandem.errors import BY_REASON, FAULTS, TABLE, error_type
 from tandem.telemetry.names import Attribute, SpanEvent, SpanName
 from tandem.telemetry.trace import Trace
 from tandem.telemetry.tracing import Tracing
@@ -69,6 +69,7 @@ class TritonCall:
                 {
                     Attribute.RPC_SYSTEM: "grpc",
                     Attribute.RPC_METHOD: SpanName.TRITON,
+                    Attribute.RPC_STATUS: _status(self._error),
                     Attribute.MODEL: self._model,
                 },
                 kind=CLIENT,
@@ -76,3 +77,10 @@ class TritonCall:
                 events=[spans.event(SpanEvent.FIRST_TOKEN, self._first, {})] if self._first else (),
             )
         ]
+
+
+def _status(kind: str) -> str:
+    """Return the status code of a kind of error; Triton tells of most errors in its answers, where there is none."""
+    if not kind:
+        return "OK"
+    return TABLE[BY_REASON[kind]][0].name if kind in BY_REASON else "UNKNOWN"
