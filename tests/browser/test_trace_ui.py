@@ -12,6 +12,7 @@ from typing import Final
 import psutil
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -22,14 +23,16 @@ from tests.browser.conftest import LARGEST_PICTURE, Shown
 
 pytestmark = pytest.mark.timeout(300)  # the first of them starts everything
 
-SECONDS: Final = 30.0
+SECONDS: Final = 60.0
 DEGRADED: Final = "attributes['tandem']['keep'] == 'degraded'"
 SEAM: Final = "Pro out of memory, R1 takes over at a seam"
 STREAMED: Final = "tandem.v1.OrchestratorService/StreamGenerate"
 
 
 def until(browser: webdriver.Chrome, true: Callable[[], bool]) -> None:
-    WebDriverWait(browser, SECONDS).until(lambda _: true())
+    """Wait for what the page will show; what it draws anew meanwhile is looked up again."""
+    waiting = WebDriverWait(browser, SECONDS, ignored_exceptions=[StaleElementReferenceException])
+    waiting.until(lambda _: true())
 
 
 def open_spans(browser: webdriver.Chrome, shown: Shown) -> None:
@@ -53,7 +56,7 @@ def filter_by(browser: webdriver.Chrome, condition: str) -> None:
     typed.send_keys(Keys.DELETE)
     typed.send_keys(condition, Keys.ENTER)
     typed.send_keys(Keys.ESCAPE)  # what it would suggest covers the list
-    assert typed.text == condition
+    until(browser, lambda: typed.text == condition)
 
 
 def tree(browser: webdriver.Chrome) -> list[str]:
@@ -63,9 +66,21 @@ def tree(browser: webdriver.Chrome) -> list[str]:
     return [wrap.text.split("\n")[0] for wrap in wraps]
 
 
-def select(browser: webdriver.Chrome, name: str) -> None:
-    """Click on a span of the tree."""
-    browser.find_element(By.XPATH, f"//*[@role='dialog']//*[text()='{name}']").click()
+def own(names: list[str]) -> list[str]:
+    """Return the names without those of calls between services."""
+    return [name for name in names if not name.startswith(("tandem.", "inference."))]
+
+
+def open_trace(browser: webdriver.Chrome, method: str) -> None:
+    """Click on the one request of the list that has this method."""
+
+    def opened() -> bool:
+        found = [row for row in rows(browser) if method in row.text]
+        if len(found) == 1:
+            found[0].find_element(By.TAG_NAME, "a").click()
+        return len(found) == 1
+
+    until(browser, opened)
 
 
 def tab(browser: webdriver.Chrome, name: str) -> None:
@@ -94,11 +109,10 @@ def test_a_degraded_request_is_found_by_its_attribute_and_shows_its_attempts(
     until(browser, lambda: len(rows(browser)) == expected)
     picture(browser, screenshots, "trace_ui_degraded.png")
 
-    (found,) = (row for row in rows(browser) if STREAMED in row.text)
-    found.find_element(By.TAG_NAME, "a").click()
+    open_trace(browser, STREAMED)
     until(browser, lambda: "tandem.degradations.0" in details(browser))
-    names = [name for name in tree(browser) if not name.startswith(("tandem.", "inference."))]
-    assert names == ["classify", "plan", "attempt", "chat pro", "attempt", "chat r1-int8", "record"]
+    wanted = ["classify", "plan", "attempt", "chat pro", "attempt", "chat r1-int8", "record"]
+    until(browser, lambda: own(tree(browser)) == wanted)
     (told,) = (each for each in shown.requests if each["title"] == SEAM)
     assert f"tandem.request_id\n{told['request_id']}" in details(browser)
     assert "tandem.degradations.0\nout_of_memory" in details(browser)
@@ -113,9 +127,7 @@ def test_the_attempt_that_failed_is_a_call_to_a_model_with_an_error(
 ) -> None:
     open_spans(browser, shown)
     filter_by(browser, "name == 'chat pro' and attributes['error']['type'] == 'OUT_OF_MEMORY'")
-    until(browser, lambda: len(rows(browser)) == 2)
-    for row in rows(browser):
-        assert row.text.startswith("llm\nchat pro")
+    until(browser, lambda: [row.text.startswith("llm\nchat pro") for row in rows(browser)] == [True, True])
 
 
 def test_it_listens_to_this_machine_alone_and_calls_nobody(shown: Shown) -> None:

@@ -22,7 +22,7 @@ AT = 22
 async def told(system: Tandem, name: str) -> dict[str, Any]:
     """Return the story of a request; it is booked a moment after its end."""
     command = [str(TANDEM), "trace", name, "--json", "--database", ledger_beside(system.log_file)]
-    end = time.monotonic() + 20.0
+    end = time.monotonic() + 40.0
     while True:
         process = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=-1)
         output, errors = await process.communicate()
@@ -55,8 +55,11 @@ async def test_the_story_of_a_stream_that_was_taken_over(system: Tandem, client:
     ]
     assert f"r1/int8 takes over at byte {seam.byte_offset}" in str(told_events)
     assert found["story"]["not_as_planned"][0].startswith("out of memory of pro/fp16 → r1/int8")
-    assert 0 < found["story"]["left_ms"] < 5000
-    assert found["story"]["left_ms"] == pytest.approx(5000 - stream.answer.duration_ms, abs=50)
+    # What was granted is what the request had when it arrived.
+    assert 0 < found["deadline_ms"] <= 5000
+    assert found["story"]["left_ms"] == pytest.approx(
+        found["deadline_ms"] - stream.answer.duration_ms, abs=0.01
+    )
 
 
 async def test_why_the_score_sent_a_request_where_it_went(system: Tandem, client: Client) -> None:
