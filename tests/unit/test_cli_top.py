@@ -253,3 +253,4 @@ def test_nobody_answers(said: str | None) -> None:
     assert result.exit_code == 1
     assert json.loads(result.stdout)["replicas"][0]["up"] is False
     assert "does not answer: " in result.stderr
+    assert "tandem up --metrics" in result.stderr

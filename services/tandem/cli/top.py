@@ -14,6 +14,8 @@ from tandem.cli.ledger import print_json
 if TYPE_CHECKING:
     from tandem.cli.top_scrape import Replicas
 
+HINT = "; metrics are where `tandem up --metrics HOST:PORT` or TANDEM_ORCHESTRATOR_METRICS_LISTEN says"
+
 
 def top(
     metrics: Annotated[
@@ -68,7 +70,7 @@ def _look(replicas: Replicas, interval: float, *, as_json: bool) -> None:
         output.print(screen(found, replicas.all, at, output.width))
     for replica in replicas.all:
         if replica.now is None:
-            typer.echo(f"tandem top: {replica.url} does not answer: {replica.error}", err=True)
+            typer.echo(f"tandem top: {replica.url} does not answer: {replica.error}{HINT}", err=True)
 
 
 def _repeat(replicas: Replicas, interval: float, *, as_json: bool) -> NoReturn:
