@@ -90,7 +90,8 @@ def test_what_is_loaded_on_demand_needs_room_beside_the_rest(tmp_path: Path) -> 
 
 
 def test_helm_renders_what_python_lets_pass(tmp_path: Path) -> None:
-    tiers = {"big": tier("deepseek-r1-distill-llama-70b", (8, 1, 8192, 16), ("bf16",))}
+    big = tier("deepseek-r1-distill-llama-70b", (8, 1, 8192, 16), ("bf16",))
+    tiers = {"big": big, "r1": None, "pro": None}
     values = {"node": "p4d.24xlarge", "triton": {"engine": "vllm"}, "tiers": tiers}
     assert python_says(values, tmp_path) == []
     assert any(each["metadata"]["name"].endswith("triton-big") for each in render("", values))
