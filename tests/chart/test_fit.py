@@ -17,6 +17,7 @@ from tandem.capacity.planning import Wish, plan
 from tandem.capacity.shape import load_models
 from tests.chart.rendering import CHART, PROFILES, Refused, render
 
+pytestmark = pytest.mark.timeout(300)  # Helm computes for seconds, and for half a minute on a busy machine
 MODELS = {name: model.shape for name, model in load_models().models.items()}
 PRECISIONS = ("fp32", "bf16", "fp8", "int8", "int4")
 # Tensor, pipeline, context, concurrency: some lie well, some not, some are too much.
