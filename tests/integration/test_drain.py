@@ -50,7 +50,7 @@ async def slow_answer(
     return await client.ask(SLOW, tier="pro", no_cache=True, deadline_seconds=20), time.monotonic()
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(240)
 async def test_sigterm_under_load_loses_nothing(start: Start) -> None:
     async with (
         start() as system,
@@ -94,7 +94,7 @@ async def test_sigterm_under_load_loses_nothing(start: Start) -> None:
         assert not [each for each in everyone if psutil.pid_exists(each.pid)]
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(240)
 async def test_sigint_without_load_ends_at_once(start: Start) -> None:
     async with start() as system:
         system.process.send_signal(signal.SIGINT)
