@@ -141,6 +141,15 @@ def test_tiers_on_the_same_accelerator_must_fit_together(
     assert all(each in expected[0] for each in words)
 
 
+def test_a_tier_without_replicas_takes_no_room(tmp_path: Path) -> None:
+    """Templates easily take nothing for not said."""
+    values = yaml.safe_load((CHART / "values-orin.yaml").read_text())
+    values["tiers"]["r1"]["variants"]["int8"] |= {"concurrency": 128, "context": 2048}
+    values["tiers"]["r1"]["replicas"] = 0
+    assert python_says(values, tmp_path) == []
+    assert helm_says(values, "the tiers .+") == []
+
+
 def test_the_orin_profile_is_one_node() -> None:
     planned = plan(Wish(values=[CHART / "values.yaml", CHART / "values-orin.yaml"]))
     assert planned.nodes == {"jetson-agx-orin-32gb": 1}
