@@ -90,7 +90,9 @@ class Tandem:
 
 
 @asynccontextmanager
-async def tandem_up(arguments: Sequence[str], log_file: Path, seconds: float = 120.0) -> AsyncIterator[Tandem]:
+async def tandem_up(
+    arguments: Sequence[str], log_file: Path, seconds: float = 120.0
+) -> AsyncIterator[Tandem]:
     """Run `tandem up` on a free port while the context is open; wait until every tier is healthy.
 
     Its ledger lies beside its log file.
