@@ -98,7 +98,7 @@ async def test_cancelling_stops_the_model(client: Client, books: EngineBooks) ->
     """One of three times: where all cores are busy, it is now and then late for reasons that are not its own."""
     # The metric may show the last tokens that much later than they were made.
     allowed = 0.25 + PUBLISHED_SECONDS + 0.05
-    took = []
+    took: list[float] = []
     while len(took) < 3 and min(took, default=allowed + 1.0) > allowed:
         took.append(await _stopped_after(client, books))
     assert min(took) <= allowed, took
