@@ -90,13 +90,17 @@ class Tandem:
 
 
 @asynccontextmanager
-async def tandem_up(arguments: Sequence[str], log_file: Path, seconds: float = 60.0) -> AsyncIterator[Tandem]:
+async def tandem_up(
+    arguments: Sequence[str], log_file: Path, seconds: float = 120.0
+) -> AsyncIterator[Tandem]:
     """Run `tandem up` on a free port while the context is open; wait until every tier is healthy.
 
     Its ledger lies beside its log file.
     """
     with log_file.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
+            # A shell lets what it runs in the background ignore SIGINT, this test and what it starts included.
+            *("env", "--default-signal=INT"),
             TANDEM,
             "up",
             "--listen",

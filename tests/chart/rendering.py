@@ -16,6 +16,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 CHART: Final = ROOT / "helm" / "tandem"
 HELM: Final = Path(sys.executable).with_name("helm")
 PROFILES: Final = sorted(path.name for path in CHART.glob("values-*.yaml"))
+VERSIONS: Final = ("1.30", "1.31", "1.32", "1.33", "1.34")
+"""Of Kubernetes."""
 RELEASE: Final = "trial"
 NAMESPACE: Final = "serving"
 Object = Mapping[str, Any]
@@ -67,10 +69,43 @@ EVERYTHING: Final = {
 """Every switch turned on."""
 
 
+MIDDLE: Final[dict[str, Any]] = {
+    "tiers": {
+        "middle": {
+            "catalogue": {
+                "modalities": ["text"],
+                "price": {"input_usd_per_million_tokens": 0.5, "output_usd_per_million_tokens": 1},
+                "chat_template": "smollm2",
+            },
+            "weights": {"source": "none"},
+            "defaultVariant": "fp16",
+            "variants": {
+                "int8": {
+                    "precision": "int8",
+                    "context": 4096,
+                    "concurrency": 4,
+                    "latency": {"ttft_ms": 1, "tpot_ms": 1},
+                },
+                "fp16": {
+                    "precision": "fp16",
+                    "context": 4096,
+                    "concurrency": 4,
+                    "latency": {"ttft_ms": 1, "tpot_ms": 1},
+                },
+            },
+            "parallel": {"tensor": 1, "pipeline": 1},
+            "replicas": 1,
+        }
+    }
+}
+"""A third tier."""
+
+
 SPREAD: Final = {
     "triton": {"engine": "vllm"},
     "tiers": {
-        "pro": {"parallel": {"tensor": 8, "pipeline": 2}, "weights": {"source": "claim", "claim": "weights"}}
+        "r1": {"weights": {"source": "claim", "claim": "weights"}},
+        "pro": {"parallel": {"tensor": 8, "pipeline": 2}, "weights": {"source": "claim", "claim": "weights"}},
     },
     "inference": {
         "autoscaling": {
@@ -85,6 +120,28 @@ SPREAD: Final = {
     },
 }
 """A tier over two nodes, and what needs definitions that not every cluster has."""
+
+
+FETCHED: Final = {
+    "triton": {"engine": "vllm"},
+    "tiers": {
+        "r1": {
+            "weights": {"source": "huggingFace", "tokenSecret": {"name": "hub"}},
+            "variants": {"fp16": {"weights": "ours/small"}, "int8": {"weights": "ours/small-int8"}},
+            "parallel": {"tensor": 8, "pipeline": 2},
+        },
+        "pro": {
+            "weights": {
+                "source": "objectStore",
+                "objectStore": {"image": "copier:1", "args": ["s3://models/pro", "/weights"]},
+                "size": "800Gi",
+            },
+            "parallel": {"tensor": 8, "pipeline": 3},
+        },
+    },
+    "networkPolicy": {"tritonEgress": [{"ports": [{"port": 9000, "protocol": "TCP"}]}]},
+}
+"""Tiers over several nodes, each of which fetches the weights it needs."""
 
 
 MESHES: Final = {kind: {"mesh": {"kind": kind}} for kind in ("istio", "linkerd")}

@@ -15,6 +15,7 @@ from tests.chart.rendering import (
     CHART,
     EVERYTHING,
     HELM,
+    MIDDLE,
     PROFILES,
     RELEASE,
     ROOT,
@@ -28,36 +29,6 @@ from tests.chart.rendering import (
     pod_specs,
     render,
 )
-
-MIDDLE: dict[str, Any] = {
-    "tiers": {
-        "middle": {
-            "catalogue": {
-                "modalities": ["text"],
-                "price": {"input_usd_per_million_tokens": 0.5, "output_usd_per_million_tokens": 1},
-                "chat_template": "smollm2",
-            },
-            "weights": {"source": "none"},
-            "defaultVariant": "fp16",
-            "variants": {
-                "int8": {
-                    "precision": "int8",
-                    "context": 4096,
-                    "concurrency": 4,
-                    "latency": {"ttft_ms": 1, "tpot_ms": 1},
-                },
-                "fp16": {
-                    "precision": "fp16",
-                    "context": 4096,
-                    "concurrency": 4,
-                    "latency": {"ttft_ms": 1, "tpot_ms": 1},
-                },
-            },
-            "parallel": {"tensor": 1, "pipeline": 1},
-            "replicas": 1,
-        }
-    }
-}
 
 
 def documents(objects: list[Object], folder: Path) -> tuple[Catalogue, Policy]:
@@ -167,7 +138,10 @@ def test_a_default_variant_that_is_none_is_refused() -> None:
 
 def test_the_model_repository_is_that_of_the_deployment() -> None:
     """Models of the engine llamacpp have the tensors that deploy/triton has."""
-    values = {"triton": {"engine": "llamacpp"}}
+    claim = {"weights": {"source": "claim", "claim": "weights"}}
+    variants = {name: {"weights": f"{name}.gguf"} for name in ("fp16", "int8")}
+    tiers = {"r1": {**claim, "variants": variants}, "pro": {**claim, "variants": {"fp16": variants["fp16"]}}}
+    values = {"triton": {"engine": "llamacpp"}, "tiers": tiers}
     data = named(render("", values), "ConfigMap", f"{RELEASE}-tandem-triton-r1")["data"]
     shipped = ROOT / "deploy" / "triton" / "models"
     for model in ("r1", "r1-int8"):

@@ -17,6 +17,7 @@ from tandem.capacity.planning import Wish, plan
 from tandem.capacity.shape import load_models
 from tests.chart.rendering import CHART, PROFILES, Refused, render
 
+pytestmark = pytest.mark.timeout(300)  # Helm computes for seconds, and for half a minute on a busy machine
 MODELS = {name: model.shape for name, model in load_models().models.items()}
 PRECISIONS = ("fp32", "bf16", "fp8", "int8", "int4")
 # Tensor, pipeline, context, concurrency: some lie well, some not, some are too much.
@@ -90,7 +91,8 @@ def test_what_is_loaded_on_demand_needs_room_beside_the_rest(tmp_path: Path) -> 
 
 
 def test_helm_renders_what_python_lets_pass(tmp_path: Path) -> None:
-    tiers = {"big": tier("deepseek-r1-distill-llama-70b", (8, 1, 8192, 16), ("bf16",))}
+    big = tier("deepseek-r1-distill-llama-70b", (8, 1, 8192, 16), ("bf16",))
+    tiers = {"big": big, "r1": None, "pro": None}
     values = {"node": "p4d.24xlarge", "triton": {"engine": "vllm"}, "tiers": tiers}
     assert python_says(values, tmp_path) == []
     assert any(each["metadata"]["name"].endswith("triton-big") for each in render("", values))
@@ -137,6 +139,15 @@ def test_tiers_on_the_same_accelerator_must_fit_together(
     assert helm_says(values, "the tiers .+") == expected
     assert bool(expected) == bool(words)
     assert all(each in expected[0] for each in words)
+
+
+def test_a_tier_without_replicas_takes_no_room(tmp_path: Path) -> None:
+    """Templates easily take nothing for not said."""
+    values = yaml.safe_load((CHART / "values-orin.yaml").read_text())
+    values["tiers"]["r1"]["variants"]["int8"] |= {"concurrency": 128, "context": 2048}
+    values["tiers"]["r1"]["replicas"] = 0
+    assert python_says(values, tmp_path) == []
+    assert helm_says(values, "the tiers .+") == []
 
 
 def test_the_orin_profile_is_one_node() -> None:

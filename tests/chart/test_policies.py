@@ -15,9 +15,11 @@ from tandem.telemetry.trace import Sampling
 from tests.chart import custom
 from tests.chart.rendering import (
     EVERYTHING,
+    FETCHED,
     MESHES,
     PROFILES,
     SPREAD,
+    VERSIONS,
     Object,
     Refused,
     containers,
@@ -27,12 +29,12 @@ from tests.chart.rendering import (
     render,
 )
 
-VERSIONS = ["1.30", "1.31", "1.32", "1.33", "1.34"]
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "defaults": ("", {}),
     **{profile: (profile, {}) for profile in PROFILES},
     "everything": ("", EVERYTHING),
     "spread": ("", SPREAD),
+    "fetched": ("", FETCHED),
     **{kind: ("", values) for kind, values in MESHES.items()},
     "nothing": (
         "",
@@ -61,15 +63,6 @@ def test_the_schemas_of_kubernetes_accept_it(objects: list[Object], version: str
     assert len(own) > 10
     for each in own:
         kubernetes_validate.validate(each, version, strict=True)
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_the_pods_of_a_group_are_those_of_kubernetes(version: str) -> None:
-    (group,) = of_kind(render("", SPREAD), "LeaderWorkerSet")
-    template = group["spec"]["leaderWorkerTemplate"]
-    for role in ("leaderTemplate", "workerTemplate"):
-        pod = {"apiVersion": "v1", "kind": "Pod", **template[role]}
-        kubernetes_validate.validate(pod, version, strict=True)
 
 
 def test_nothing_needs_a_definition_of_its_own_unless_it_is_asked_for() -> None:
@@ -273,28 +266,6 @@ def test_without_a_policy_of_its_own_nothing_may_be_reached_but_dns() -> None:
     assert all(selector <= metadata["labels"].items() for _, metadata, _ in pod_specs(render()))
 
 
-def test_the_nodes_of_a_replica_may_talk_and_only_the_first_is_asked() -> None:
-    objects = render("", SPREAD)
-    pods = {name: metadata["labels"] for name, metadata, _ in pod_specs(objects)}
-    (policy,) = (
-        each for each in of_kind(objects, "NetworkPolicy") if each["metadata"]["name"].endswith("-group-pro")
-    )
-    assert policy["spec"]["ingress"] == [{"from": [{"podSelector": policy["spec"]["podSelector"]}]}]
-    assert policy["spec"]["egress"] == [{"to": [{"podSelector": policy["spec"]["podSelector"]}]}]
-    labels = policy["spec"]["podSelector"]["matchLabels"].items()
-    (expression,) = policy["spec"]["podSelector"]["matchExpressions"]
-    chosen = {
-        name
-        for name, found in pods.items()
-        if labels <= found.items() and found[expression["key"]] in expression["values"]
-    }
-    assert chosen == {"trial-tandem-group-pro-leader", "trial-tandem-group-pro-worker"}
-    service = next(
-        each for each in of_kind(objects, "Service") if each["metadata"]["name"] == "trial-tandem-triton-pro"
-    )
-    assert _selected(service["spec"]["selector"], pods) == {"trial-tandem-group-pro-leader"}
-
-
 def test_a_pod_that_need_not_wait_has_no_pause() -> None:
     """A pause of no seconds is refused by some versions of Kubernetes."""
     objects = render("", {"defaults": {"preStopSeconds": 0}})
@@ -303,9 +274,37 @@ def test_a_pod_that_need_not_wait_has_no_pause() -> None:
     )
 
 
-def test_an_engine_of_one_node_is_not_spread() -> None:
-    with pytest.raises(Refused, match="its engine simulator runs on one node"):
-        render("", {"tiers": {"pro": {"parallel": {"tensor": 1, "pipeline": 2}}}})
+def test_who_lets_nobody_in_lets_nobody_in() -> None:
+    """A rule of a NetworkPolicy with an empty list of sources lets in everybody."""
+    for clients, rules in (([], None), ([{"podSelector": {}}], 1)):
+        (policy,) = (
+            each
+            for each in of_kind(render("", {"networkPolicy": {"clients": clients}}), "NetworkPolicy")
+            if each["metadata"]["name"].endswith("-clients")
+        )
+        assert "Ingress" in policy["spec"]["policyTypes"]
+        assert (len(policy["spec"]["ingress"]) if rules else policy["spec"].get("ingress")) == rules
+
+
+def test_a_rollout_may_take_as_long_as_what_its_pods_wait_for() -> None:
+    """Kubernetes gives a Deployment ten minutes, and calls it failed then."""
+    objects = render(
+        "", {"triton": {"startSeconds": 900}, "tiers": {"pro": {"triton": {"startSeconds": 3000}}}}
+    )
+    granted = {
+        each["metadata"]["name"].removeprefix("trial-tandem-"): each["spec"].get("progressDeadlineSeconds")
+        for each in of_kind(objects, "Deployment")
+    }
+    assert granted == {
+        "orchestrator": 3600, "inference-r1": 1500, "inference-pro": 3600, "triton-r1": 1500, "triton-pro": 3600,
+        "classifier": None, "fusion": None,
+    }  # fmt: skip
+
+
+def test_the_pod_of_the_test_has_the_labels_of_all() -> None:
+    (pod,) = of_kind(render("", EVERYTHING), "Pod")
+    assert pod["metadata"]["labels"]["team"] == "a"
+    assert pod["metadata"]["annotations"]["note"] == "b"
 
 
 def test_one_thing_decides_about_replicas() -> None:

@@ -64,7 +64,7 @@ async def test_every_request_gets_an_answer_or_a_typed_error(system: Tandem) -> 
 
         killed.kill()
         outcomes = Counter(await asyncio.gather(*requests))
-        await asyncio.wait_for(told_of_the_outage(seen), 10)
+        await asyncio.wait_for(told_of_the_outage(seen), 30)
         assert await wait_healthy(system.address, ("", "r1", "pro"), 60)
         after = await client.ask(
             "Are you back?", sampling=types_pb2.Sampling(max_tokens=4), deadline_seconds=60
@@ -75,6 +75,8 @@ async def test_every_request_gets_an_answer_or_a_typed_error(system: Tandem) -> 
     assert sum(outcomes.values()) == STREAMS
     assert set(outcomes) <= {"answered", "BACKEND_UNAVAILABLE", "DEADLINE_EXCEEDED", "OVERLOADED"}
     assert outcomes.total() - outcomes["answered"] > 0, "nothing was under way when Triton was killed"
-    assert seen == [SERVING, NOT_SERVING, SERVING]
+    # With all cores busy a look at health may be late, too, so that it is told more often than once.
+    assert (seen[0], seen[-1]) == (SERVING, SERVING)
+    assert set(seen) == {SERVING, NOT_SERVING}
     assert after.text.strip()
     assert triton_of(system).pid != killed.pid

@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -43,7 +42,7 @@ from tandem.embedded.server_process import TritonSpec
 from tandem.embedded.triton import TritonProcess
 async def main():
     environment, models, backend, cache = map(Path, sys.argv[1:])
-    spec = TritonSpec(TritonEnvironment(environment), models, ["r1"], [backend], {})
+    spec = TritonSpec(TritonEnvironment(environment), models, ["r1"], [backend], {}, grace_seconds=100)
     async with TritonProcess(spec, cache) as server:
         print(server.pid, server.http_address, flush=True)
         await asyncio.sleep(600)
@@ -119,7 +118,7 @@ async def running(spec: TritonSpec, cache: Path) -> AsyncIterator[Supervised]:
 
 
 def assert_gone(processes: Iterable[psutil.Process]) -> None:
-    _, left = psutil.wait_procs(list(processes), timeout=5)
+    _, left = psutil.wait_procs(list(processes), timeout=30)
     assert [each for each in left if each.status() != psutil.STATUS_ZOMBIE] == []
 
 
@@ -251,9 +250,7 @@ def test_a_supervisor_killed_outright_takes_triton_and_hung_models_with_it(
         run = next(each for each in (tmp_path / "runs").iterdir() if each.is_dir())
         assert regions(run)
         supervisor.kill()
-    began = time.monotonic()
-    assert_gone(below)
-    assert time.monotonic() - began < 3.0
+    assert_gone(below)  # long before Triton would have had its hundred seconds
     assert regions(run) == []
 
 

@@ -28,6 +28,7 @@ pytestmark = [
         os.geteuid() != 0, reason="only root can give a process a root folder and a user of its own"
     ),
 ]
+PROBE_SECONDS = 30.0
 STOP_SECONDS = 40.0
 FOUND_SECONDS = 45.0
 READY_SECONDS = 60.0
@@ -54,7 +55,7 @@ async def test_helm_test_passes(cluster: Cluster) -> None:
 async def test_every_probe_succeeds(cluster: Cluster) -> None:
     for pod in cluster.pods.values():
         if not pod.is_test:
-            await pod.until(("startupProbe", "readinessProbe", "livenessProbe"), 5.0)
+            await pod.until(("startupProbe", "readinessProbe", "livenessProbe"), PROBE_SECONDS)
 
 
 async def test_every_service_tells_its_metrics_and_the_orchestrator_the_load(cluster: Cluster) -> None:
@@ -110,11 +111,12 @@ async def test_services_whose_triton_is_gone_are_alive_and_not_ready(cluster: Cl
     assert await cluster.pods[f"{RELEASE}-tandem-triton-pro"].stop(STOP_SECONDS) == 0
     inference = cluster.pods[f"{RELEASE}-tandem-inference-pro"]
     (container,) = inference.spec["containers"]
-    while await inference.probe(container["readinessProbe"]):
-        await asyncio.sleep(0.1)
+    async with asyncio.timeout(FOUND_SECONDS):
+        while await inference.probe(container["readinessProbe"]):
+            await asyncio.sleep(0.1)
     assert await inference.probe(container["livenessProbe"])
     orchestrator = cluster.pods[f"{RELEASE}-tandem-orchestrator"]
-    await orchestrator.until(("readinessProbe", "livenessProbe"), 5.0)
+    await orchestrator.until(("readinessProbe", "livenessProbe"), PROBE_SECONDS)
 
 
 async def test_a_triton_that_comes_back_at_another_address_is_found(cluster: Cluster) -> None:

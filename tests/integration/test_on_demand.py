@@ -26,7 +26,7 @@ from tests.system import CATALOGUE, POLICY, Tandem, simulated_tandem, simulated_
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
 INT8 = "r1-int8"
-IDLE_SECONDS = 3
+IDLE_SECONDS = 5
 LOAD_SECONDS = 8
 """Expected; really about two, and more where all cores are busy."""
 ON_DEMAND = CATALOGUE.read_text(encoding="utf-8").replace(
@@ -77,12 +77,19 @@ async def sleeping(client: Client) -> list[str]:
     return [f"{each.target.tier}/{each.target.variant}" for each in explained.models if each.asleep]
 
 
+async def until_known_to_sleep(client: Client) -> None:
+    """Wait until the orchestrator has heard that the variant is asleep, and that no other is."""
+    async with asyncio.timeout(30):
+        while await sleeping(client) != ["r1/int8"]:
+            await asyncio.sleep(0.1)
+
+
 async def test_down_to_zero_and_back(tandem: Tandem, lean_triton: TritonProcess) -> None:
     await until_unloaded(lean_triton)
     async with Client(tandem.address) as client:
         for _ in range(2):
-            assert await sleeping(client) == ["r1/int8"]
-            assert await wait_healthy(tandem.address, ("", "r1", "pro"), 5.0)
+            await until_known_to_sleep(client)
+            assert await wait_healthy(tandem.address, ("", "r1", "pro"), 30.0)
             answers = await asyncio.gather(
                 *(client.ask(f"{OUT_OF_MEMORY} {n}", tier="r1", deadline_seconds=30) for n in range(4))
             )
@@ -90,13 +97,12 @@ async def test_down_to_zero_and_back(tandem: Tandem, lean_triton: TritonProcess)
             assert await state(lean_triton) == "READY"
             assert await sleeping(client) == []
             await until_unloaded(lean_triton)
-            await asyncio.sleep(1.5)
 
 
 async def test_what_could_not_wake_in_time_is_not_tried(tandem: Tandem, lean_triton: TritonProcess) -> None:
     await until_unloaded(lean_triton)
     async with Client(tandem.address) as client:
-        await asyncio.sleep(1.5)
+        await until_known_to_sleep(client)
         hurried = await client.ask(OUT_OF_MEMORY, tier="r1", no_cache=True, deadline_seconds=LOAD_SECONDS - 3)
         assert hurried.answered_by == PRO
         assert await state(lean_triton) != "READY"
@@ -116,6 +122,6 @@ async def test_a_triton_that_restarts_in_between_costs_nothing(
             assert time.monotonic() < end
             await asyncio.sleep(0.1)
         assert await wait_healthy(tandem.address, ("", "r1", "pro"), 30.0)
-        await asyncio.sleep(3.0)
+        await until_known_to_sleep(client)
         again = await client.ask(sim(tokens=3), tier="r1", variant="int8", deadline_seconds=30)
         assert again.answered_by == R1_INT8

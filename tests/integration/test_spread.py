@@ -26,8 +26,8 @@ from tests.system import simulated_triton
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
 TOKENS: Final = 40
-SLOW: Final = sim(tokens=TOKENS, tpot_ms=50)
-SEEN_SECONDS: Final = 15.0
+SLOW: Final = sim(tokens=TOKENS, tpot_ms=100)
+SEEN_SECONDS: Final = 45.0
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Site:
 
     async def states(self) -> list[types_pb2.ModelState]:
         """Return what each orchestrator knows of Pro now."""
-        told = await asyncio.gather(*(each.explain("and now?", deadline_seconds=5) for each in self.clients))
+        told = await asyncio.gather(*(each.explain("and now?", deadline_seconds=20) for each in self.clients))
         return [state for each in told for state in each.models if state.target == PRO]
 
     async def until_limits(self, *expected: int) -> None:

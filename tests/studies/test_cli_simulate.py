@@ -126,6 +126,14 @@ def test_a_tier_that_does_not_fit_is_not_simulated() -> None:
     assert "tier r1 does not fit on g5.xlarge" in result.stderr
 
 
+def test_tiers_that_do_not_fit_together_are_not_simulated(tmp_path: Path) -> None:
+    longer = tmp_path / "longer.yaml"
+    longer.write_text("tiers: {r1: {variants: {int8: {context: 131072}}}}")
+    result = run("--values", CHART / "values-orin.yaml", "--values", longer)
+    assert result.exit_code == 1
+    assert "the tiers pro, r1 do not fit together on jetson-agx-orin-32gb" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

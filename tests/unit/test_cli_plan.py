@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from tandem.cli.app import app
 
 CATALOGUE = Path(__file__).parents[2] / "deploy" / "catalogue.yaml"
+CHART = Path(__file__).parents[2] / "helm" / "tandem"
 VALUES = """
 node: p4d.24xlarge
 image: {repository: not of interest here}
@@ -105,6 +106,23 @@ def test_a_catalogue_with_a_model_for_each_tier() -> None:
     assert [variant["precision"] for variant in found["tiers"][0]["variants"]] == ["fp16", "int8"]
 
 
+def test_a_profile_of_the_chart_is_laid_over_its_values() -> None:
+    alone = run("--values", CHART / "values-cpu-model.yaml", "--node", "p4d.24xlarge")
+    assert (alone.exit_code, alone.stderr) == (0, "")
+    both = run("--values", CHART / "values.yaml", "--values", CHART / "values-p4d.yaml", "--json")
+    assert run("--values", CHART / "values-p4d.yaml", "--json").stdout == both.stdout
+
+
+def test_no_nodes_are_counted_where_no_number_would_do(values: Path) -> None:
+    """16 GPUs of one node are more than it has, so that it holds no replica."""
+    found = planned("--values", values, "--tensor", 16, "--price", "p4d.24xlarge=20")
+    assert (found["nodes"], found["usd_per_hour"]) == ({}, None)
+    result = run("--values", values, "--tensor", 16)
+    assert (result.exit_code, result.exception.__class__) == (1, SystemExit)
+    assert "a node holds 0" in result.stdout
+    assert "all replicas" not in result.stdout
+
+
 def test_no_price_no_cost(values: Path) -> None:
     assert planned("--values", values)["usd_per_hour"] is None
     assert planned("--values", values, "--price", "g5.xlarge=1")["usd_per_hour"] is None
@@ -130,6 +148,7 @@ def test_no_price_no_cost(values: Path) -> None:
             "1000 sequences of 1000001 tokens are more than 1000000000 tokens",
         ),
         (("--model", "gpt-3-175b", "--price", "p4d.24xlarge=nan"), "NODE=USD"),
+        (("--model", "gpt-3-175b", "--price", "p4d=20"), "there is no type of node 'p4d'"),
     ],
 )
 def test_wrong_usage(arguments: tuple[str | Path, ...], said: str) -> None:
@@ -143,7 +162,10 @@ def test_wrong_usage(arguments: tuple[str | Path, ...], said: str) -> None:
     [
         ("{", "is not YAML"),
         ("[]", "must be a mapping"),
-        ("node: p4d.24xlarge", "tiers: Field required"),
+        (
+            "node: p4d.24xlarge",
+            "tiers: Field required; if the chart's values.yaml has it, give that file first",
+        ),
         (
             "tiers: {r1: {variants: {a: {precision: bf17, context: 1, concurrency: 1}}}}",
             "tiers.r1.variants.a.precision",

@@ -23,7 +23,7 @@ Whether the models fit on the machines: the formulas of docs/operations/fit.md, 
 {{- $loads = append $loads (dict "name" $variant "precision" $asked.precision "context" $asked.context "concurrency" $asked.concurrency "title" (printf "%s%s" $variant (ternary " (on demand)" "" (eq (default "resident" $asked.load) "on-demand")))) -}}
 {{- end -}}
 {{- $plan := dict "name" $name "nodeName" $node "node" (get $nodes $node) "shape" $shape "loads" $loads "tensor" (dig "parallel" "tensor" 1 $tier) "pipeline" (dig "parallel" "pipeline" 1 $tier) -}}
-{{- $_ := set $plan "replicas" (int64 (default 1 $tier.replicas)) -}}
+{{- $_ := set $plan "replicas" (int64 $tier.replicas) -}}
 {{- $plans = append $plans $plan -}}
 {{- if not (include "tandem.fit.fits" $plan) -}}
 {{- $refusals = append $refusals (include "tandem.fit.refusal" $plan) -}}

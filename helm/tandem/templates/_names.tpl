@@ -14,6 +14,25 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Refuses names that only Kubernetes itself would: when half of a release is there already. */}}
+{{- define "tandem.nameCheck" -}}
+{{- $full := include "tandem.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([a-z0-9-]*[a-z0-9])?$" $full) -}}
+{{- fail (printf "%q cannot be the name of a Service, which begins with a letter and has only small letters, digits and -: set fullnameOverride" $full) -}}
+{{- end -}}
+{{- range $name, $tier := .Values.tiers -}}
+{{- $service := printf "%s-inference-%s" $full $name -}}
+{{- if gt (len $service) 63 -}}
+{{- fail (printf "%s has %d characters, and the name of a Service at most 63: give tier %s a shorter name, or set fullnameOverride" $service (len $service) $name) -}}
+{{- end -}}
+{{- /* A label of a group's pods has the name of the first one, and eleven characters more. */}}
+{{- $pod := printf "%s-group-%s-%d" $full $name (max 0 (sub (int64 $tier.replicas) 1)) -}}
+{{- if and (gt (int64 $tier.parallel.pipeline) 1) (gt (len $pod) 52) -}}
+{{- fail (printf "%s has %d characters, and the name of a pod that leads a group at most 52: give tier %s a shorter name, or set fullnameOverride" $pod (len $pod) $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "tandem.serviceAccount" -}}
 {{- default (ternary (include "tandem.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
 {{- end -}}

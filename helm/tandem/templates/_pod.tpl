@@ -9,9 +9,13 @@
 {{- toJson $merged -}}
 {{- end -}}
 
-{{/* Fields of a Deployment's spec before its template. Takes a dict: settings, selector. */}}
+{{/* Fields of a Deployment's spec before its template. Takes a dict: settings, selector, rollingUpdate, and the seconds
+     that what its pods wait for may take to start. */}}
 {{- define "tandem.deploymentSpec" -}}
 revisionHistoryLimit: 3
+{{- with .starts }}
+progressDeadlineSeconds: {{ add (int64 .) 600 }}
+{{- end }}
 {{- if not .settings.autoscaling.enabled }}
 replicas: {{ int64 .settings.replicas }}
 {{- end }}
@@ -109,7 +113,7 @@ livenessProbe:
   {{- .livenessProbe | default (dict "grpc" (dict "port" .port "service" "live") "periodSeconds" 10 "timeoutSeconds" 5 "failureThreshold" 6) | toYaml | nindent 2 }}
 {{- end -}}
 
-{{/* A Deployment of one of Tandem's services. Takes a dict: root, service, component, tier, settings, port, env (YAML), volumes, mounts (lists), drain (seconds), documents (bool). */}}
+{{/* A Deployment of one of Tandem's services. Takes a dict: root, service, component, tier, settings, port, env (YAML), volumes, mounts (lists), drain (seconds), documents (bool), starts (seconds that Triton may take, where it is waited for). */}}
 {{- define "tandem.service" -}}
 {{- $root := .root -}}
 {{- $settings := .settings -}}
@@ -130,7 +134,7 @@ metadata:
   labels:
     {{- $labels | nindent 4 }}
 spec:
-  {{- include "tandem.deploymentSpec" (dict "settings" $settings "selector" $selector) | nindent 2 }}
+  {{- include "tandem.deploymentSpec" (dict "settings" $settings "selector" $selector "starts" .starts) | nindent 2 }}
   template:
     metadata:
       {{- include "tandem.podMetadata" (dict "root" $root "settings" $settings "labels" $labels) | nindent 6 }}
@@ -257,6 +261,9 @@ spec:
 {{- end }}
 {{- $triggers := list }}
 {{- if .settings.autoscaling.enabled }}
+{{- if gt (int64 .settings.autoscaling.minReplicas) (int64 .settings.autoscaling.maxReplicas) }}
+{{- fail (printf "%s.autoscaling: minReplicas %v is more than maxReplicas %v" $name .settings.autoscaling.minReplicas .settings.autoscaling.maxReplicas) }}
+{{- end }}
 {{- $triggers = include "tandem.triggers" . | fromJsonArray }}
 {{- end }}
 {{- if $triggers }}

@@ -1,5 +1,38 @@
 {{/* The model repository of a tier's Triton, and its command line. */}}
 
+{{/* Seconds that a tier's Triton may take to start. Takes a list: root, name of the tier. */}}
+{{- define "tandem.startSeconds" -}}
+{{- $root := index . 0 -}}
+{{- int64 (include "tandem.settings" (list $root $root.Values.triton (get $root.Values.tiers (index . 1)).triton) | fromJson).startSeconds -}}
+{{- end -}}
+
+{{/* The most that the Triton of any tier may take. */}}
+{{- define "tandem.longestStart" -}}
+{{- $longest := 0 -}}
+{{- range $name, $_ := .Values.tiers -}}
+{{- $longest = max $longest (include "tandem.startSeconds" (list $ $name) | int64) -}}
+{{- end -}}
+{{- $longest -}}
+{{- end -}}
+
+{{/* Refuses an engine that would find no weights. Takes a list: name of the tier, tier, settings. */}}
+{{- define "tandem.weightsCheck" -}}
+{{- $name := index . 0 -}}
+{{- $tier := index . 1 -}}
+{{- $triton := index . 2 -}}
+{{- $source := $tier.weights.source -}}
+{{- if ne $triton.engine "simulator" -}}
+{{- if and (eq $source "none") (not $triton.extraVolumeMounts) -}}
+{{- fail (printf "tiers.%s.weights.source is none, but its engine %s serves a model: say where its weights come from, claim, huggingFace or objectStore, or mount them by triton.extraVolumeMounts" $name $triton.engine) -}}
+{{- end -}}
+{{- range $variant, $given := $tier.variants -}}
+{{- if and (not $given.weights) (or (eq $triton.engine "llamacpp") (eq $source "huggingFace")) -}}
+{{- fail (printf "tiers.%s.variants.%s.weights is empty: name %s" $name $variant (ternary "a model of the hub, such as deepseek-ai/DeepSeek-R1" "the file of its weights" (eq $source "huggingFace"))) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The settings of one model. Takes a dict: triton (settings), tier, variant. Gives JSON. */}}
 {{- define "tandem.modelJson" -}}
 {{- $variant := .variant -}}
@@ -94,7 +127,7 @@
 - {name: TMPDIR, value: /tmp}
 - {name: XDG_CACHE_HOME, value: /scratch/cache}
 {{- if eq .triton.engine "vllm" }}
-- {name: HF_HOME, value: {{ ternary "/weights/hub" "/scratch/hub" (and (eq .weights.source "huggingFace") (not (empty .weights.claim))) }}}
+- {name: HF_HOME, value: {{ ternary "/weights/hub" "/scratch/hub" (eq .weights.source "huggingFace") }}}
 - {name: VLLM_CACHE_ROOT, value: /scratch/cache/vllm}
 - {name: VLLM_NO_USAGE_STATS, value: "1"}
 - {name: TRITON_CACHE_DIR, value: /scratch/cache/triton}
@@ -115,8 +148,8 @@
 {{- end }}
 {{- end -}}
 
-{{/* Init containers: the model repository, and weights from an object store. Takes a dict: root, triton, weights, models. */}}
-{{- define "tandem.tritonInit" -}}
+{{/* Init container that lays out the model repository. Takes a dict: root, triton, models. */}}
+{{- define "tandem.repositoryInit" -}}
 - name: repository
   {{- include "tandem.containerBase" (dict "root" .root "settings" .triton "image" .triton.image) | nindent 2 }}
   command: [cp, -RL{{ range .models }}, /layout/{{ . }}{{ end }}, /models/]
@@ -126,7 +159,11 @@
   volumeMounts:
     - {name: layout, mountPath: /layout, readOnly: true}
     - {name: models, mountPath: /models}
-{{- if eq .weights.source "objectStore" }}
+{{- end -}}
+
+{{/* Init container that fetches weights from an object store; nothing where they come from elsewhere. Takes a dict: triton, weights. */}}
+{{- define "tandem.weightsInit" -}}
+{{- if eq .weights.source "objectStore" -}}
 - name: weights
   image: {{ .weights.objectStore.image }}
   imagePullPolicy: IfNotPresent
@@ -151,21 +188,11 @@
     - {name: weights, mountPath: /weights}
     - {name: scratch, mountPath: /scratch}
     - {name: tmp, mountPath: /tmp}
-{{- end }}
+{{- end -}}
 {{- end -}}
 
-{{/* Volumes. Takes a dict: full, tier (name), triton, weights, models. */}}
-{{- define "tandem.tritonVolumes" -}}
-- name: layout
-  configMap:
-    name: {{ .full }}-triton-{{ .tier }}
-    items:
-      {{- range .models }}
-      - {key: {{ . }}.config.pbtxt, path: {{ . }}/config.pbtxt}
-      - {key: {{ . }}.model.json, path: {{ . }}/1/model.json}
-      {{- end }}
-- name: models
-  emptyDir: {sizeLimit: 64Mi}
+{{/* Volumes of a pod that computes: what its processes write, and weights. Takes a dict: triton, weights. */}}
+{{- define "tandem.engineVolumes" -}}
 - name: shm
   emptyDir: {medium: Memory, sizeLimit: {{ .triton.sharedMemory }}}
 - name: scratch
@@ -175,9 +202,22 @@
 {{- if .weights.claim }}
 - name: weights
   persistentVolumeClaim: {claimName: {{ .weights.claim }}, readOnly: {{ eq .weights.source "claim" }}}
-{{- else if eq .weights.source "objectStore" }}
+{{- else if ne .weights.source "none" }}
 - name: weights
   emptyDir: {sizeLimit: {{ .weights.size | default "1Ti" }}}
+{{- end }}
+{{- end -}}
+
+{{/* Where those are mounted. Takes a dict: triton, weights. */}}
+{{- define "tandem.engineMounts" -}}
+- {name: shm, mountPath: /dev/shm}
+- {name: scratch, mountPath: /scratch}
+- {name: tmp, mountPath: /tmp}
+{{- if or .weights.claim (ne .weights.source "none") }}
+- {name: weights, mountPath: /weights, readOnly: {{ ne .weights.source "huggingFace" }}}
+{{- end }}
+{{- with .triton.extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
@@ -228,72 +268,36 @@ resources:
   {{- include "tandem.tritonResources" (dict "triton" $triton "tier" .tier) | nindent 2 }}
 volumeMounts:
   - {name: models, mountPath: /models, readOnly: true}
-  - {name: shm, mountPath: /dev/shm}
-  - {name: scratch, mountPath: /scratch}
-  - {name: tmp, mountPath: /tmp}
-  {{- if or .weights.claim (eq .weights.source "objectStore") }}
-  - {name: weights, mountPath: /weights, readOnly: {{ ne .weights.source "huggingFace" }}}
-  {{- end }}
-  {{- with $triton.extraVolumeMounts }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- include "tandem.engineMounts" (dict "triton" $triton "weights" .weights) | nindent 2 }}
 {{- end -}}
 
 {{/* The spec of a pod that runs Triton. Takes a dict: root, triton, name, tier, models, longest, selector. */}}
 {{- define "tandem.tritonPod" -}}
 {{- $full := include "tandem.fullname" .root -}}
+{{- $engine := dict "triton" .triton "weights" .tier.weights -}}
 {{ include "tandem.podSpec" (dict "root" .root "settings" .triton "selector" .selector "grace" (add (int64 .triton.preStopSeconds) (int64 .longest) 15)) }}
 initContainers:
-  {{- include "tandem.tritonInit" (dict "root" .root "triton" .triton "weights" .tier.weights "models" .models) | nindent 2 }}
+  {{- include "tandem.repositoryInit" (dict "root" .root "triton" .triton "models" .models) | nindent 2 }}
+  {{- with include "tandem.weightsInit" $engine }}
+  {{- . | nindent 2 }}
+  {{- end }}
 containers:
   - {{- include "tandem.tritonContainer" (dict "root" .root "triton" .triton "name" .name "tier" .tier "weights" .tier.weights "longest" .longest) | nindent 4 }}
   {{- with .triton.extraContainers }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 volumes:
-  {{- include "tandem.tritonVolumes" (dict "full" $full "tier" .name "triton" .triton "weights" .tier.weights "models" .models) | nindent 2 }}
-  {{- with .triton.extraVolumes }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-{{- end -}}
-
-{{/* The spec of a pod that lends its GPUs to the Triton of another node. Takes a dict: root, triton, name, tier, models, longest. */}}
-{{- define "tandem.workerPod" -}}
-{{- $full := include "tandem.fullname" .root -}}
-{{- $weights := .tier.weights -}}
-{{ include "tandem.podSpec" (dict "root" .root "settings" (omit .triton "topologySpread") "selector" "" "grace" (add (int64 .longest) 15)) }}
-containers:
-  - name: worker
-    {{- include "tandem.containerBase" (dict "root" .root "settings" .triton "image" .triton.image) | nindent 4 }}
-    command: [sh, -c, 'exec ray start --address="$LWS_LEADER_ADDRESS:6379" --block']
-    env:
-      {{- include "tandem.tritonEnv" (dict "triton" .triton "weights" $weights) | nindent 6 }}
-      {{- with .triton.extraEnv }}
-      {{- toYaml . | nindent 6 }}
-      {{- end }}
-    resources:
-      {{- include "tandem.tritonResources" (dict "triton" .triton "tier" .tier) | nindent 6 }}
-    volumeMounts:
-      - {name: shm, mountPath: /dev/shm}
-      - {name: scratch, mountPath: /scratch}
-      - {name: tmp, mountPath: /tmp}
-      {{- if $weights.claim }}
-      - {name: weights, mountPath: /weights, readOnly: {{ ne $weights.source "huggingFace" }}}
-      {{- end }}
-      {{- with .triton.extraVolumeMounts }}
-      {{- toYaml . | nindent 6 }}
-      {{- end }}
-volumes:
-  - name: shm
-    emptyDir: {medium: Memory, sizeLimit: {{ .triton.sharedMemory }}}
-  - name: scratch
-    emptyDir: {sizeLimit: {{ .triton.scratch }}}
-  - name: tmp
-    emptyDir: {sizeLimit: 1Gi}
-  {{- if $weights.claim }}
-  - name: weights
-    persistentVolumeClaim: {claimName: {{ $weights.claim }}, readOnly: {{ eq $weights.source "claim" }}}
-  {{- end }}
+  - name: layout
+    configMap:
+      name: {{ $full }}-triton-{{ .name }}
+      items:
+        {{- range .models }}
+        - {key: {{ . }}.config.pbtxt, path: {{ . }}/config.pbtxt}
+        - {key: {{ . }}.model.json, path: {{ . }}/1/model.json}
+        {{- end }}
+  - name: models
+    emptyDir: {sizeLimit: 64Mi}
+  {{- include "tandem.engineVolumes" $engine | nindent 2 }}
   {{- with .triton.extraVolumes }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

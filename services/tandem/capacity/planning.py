@@ -57,7 +57,9 @@ class Planned:
 
     @property
     def nodes(self) -> dict[str, int]:
-        """How many nodes of each type hold all replicas."""
+        """How many nodes of each type hold all replicas; nothing where no number would do."""
+        if not all(tier.fits for tier in self.tiers):
+            return {}
         return {self.tiers[0].node_name: 1} if self.shared and self.tiers else nodes_needed(self.tiers)
 
 

@@ -90,17 +90,27 @@ class ChartValues(_Part):
 def read_values(files: Sequence[Path]) -> ChartValues:
     """Merge values files as Helm does: later ones win, mappings are merged, null removes a key.
 
+    A profile in a chart's folder is laid over the values of the chart, as Helm does, too.
+
     Raises:
         BadPlan: a file is not YAML, or lacks what a plan needs.
         OSError: a file cannot be read.
     """
     merged: dict[str, Any] = {}
-    for file in files:
+    for file in [*_below(files[0]), *files]:
         merged = merge(merged, read_mapping(file))
     try:
         return ChartValues.model_validate(merged)
     except ValidationError as error:
-        raise BadPlan(f"{files[-1]}: {explained(error)}") from None
+        lacks = any(each["type"] == "missing" for each in error.errors())
+        hint = "; if the chart's values.yaml has it, give that file first" if lacks else ""
+        raise BadPlan(f"{files[-1]}: {explained(error)}{hint}") from None
+
+
+def _below(file: Path) -> list[Path]:
+    values = file.with_name("values.yaml")
+    in_chart = file.with_name("Chart.yaml").is_file() and values.is_file()
+    return [values] if in_chart and file.name != values.name else []
 
 
 def shape_of(place: str, numbers: Mapping[str, Any]) -> Shape | None:

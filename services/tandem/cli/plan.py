@@ -101,6 +101,8 @@ def _model(value: str) -> tuple[str, str]:
 
 def price_of(value: str) -> tuple[str, Decimal]:
     """Read what a node costs, NODE=USD."""
+    from tandem.capacity.nodes import load_nodes
+
     node, _, usd = value.rpartition("=")
     try:
         dollars = Decimal(usd)
@@ -108,4 +110,9 @@ def price_of(value: str) -> tuple[str, Decimal]:
         dollars = Decimal(-1)
     if not node or not dollars.is_finite() or dollars < 0:
         raise typer.BadParameter("must be NODE=USD, such as p4d.24xlarge=20.5", param_hint="--price")
+    known = sorted(load_nodes().nodes)
+    if node not in known:
+        raise typer.BadParameter(
+            f"there is no type of node {node!r}; give one of {', '.join(known)}", param_hint="--price"
+        )
     return node, dollars

@@ -50,7 +50,8 @@ def as_text(planned: Planned, prices: Mapping[str, Decimal]) -> str:
         if planned.shared:
             needs, usable = sum(tier.all_mb for tier in planned.tiers), planned.tiers[0].node.usable_mb
             parts.append(f"all tiers on the same accelerator: {gb(needs)} of {gb(usable)} usable")
-        parts.append(f"all replicas: {total}" + (f", {cost} US dollars per hour" if cost else ""))
+        if not planned.refusals:
+            parts.append(f"all replicas: {total}" + (f", {cost} US dollars per hour" if cost else ""))
     parts += planned.refusals
     return "\n\n".join(parts)
 

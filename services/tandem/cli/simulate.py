@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +13,7 @@ from tandem.cli.plan import price_of
 
 if TYPE_CHECKING:
     from tandem.capacity.deployed import Counts
-    from tandem.capacity.fitting import TierPlan
+    from tandem.capacity.planning import Planned
     from tandem.cli.simulate_report import Simulated
     from tandem.simulation.demand import Demand, Drawn
     from tandem.simulation.deployment import Deployment
@@ -140,7 +139,7 @@ def simulate(
     prices = dict(price_of(each) for each in price or ())
     counts = Counts(dict(_count(each) for each in replicas or ()), orchestrators)
     try:
-        deployment, plans = _deployed(values or [], catalogue, policy, node, counts)
+        deployment, planned = _deployed(values or [], catalogue, policy, node, counts)
         deployment = deployment.times(scale)
         drawn = _drawn(
             prompt_tokens,
@@ -156,7 +155,9 @@ def simulate(
     except OSError as error:
         typer.echo(f"cannot read {error.filename}: {error.strerror}; name a file that is there", err=True)
         raise typer.Exit(2) from None
-    _refuse_what_does_not_fit(plans)
+    if planned.refusals:
+        typer.echo("\n".join(planned.refusals), err=True)
+        raise typer.Exit(1)
     chosen = _cells(cells, deployment)
     study = Study(deployment, demand, chosen, Engines(full=full_batch), requests, seed)
     rates = _rates(rps, points, study)
@@ -167,7 +168,9 @@ def simulate(
         typer.echo("with headroom:", err=True)
         at_ease = study.at(last.per_second * (1.0 - headroom))
         _tell(at_ease)
-    simulated = Simulated(study, plans, prices, found, last, beyond, at_ease, objective, headroom, grow_to)
+    simulated = Simulated(
+        study, planned.tiers, prices, found, last, beyond, at_ease, objective, headroom, grow_to
+    )
     typer.echo(as_object(simulated) if as_json else as_text(simulated))
     if plot:
         _draw(simulated, plot)
@@ -175,17 +178,17 @@ def simulate(
 
 def _deployed(
     values: list[Path], catalogue: Path | None, policy: Path | None, node: str, counts: Counts
-) -> tuple[Deployment, list[TierPlan]]:
-    """Return what is deployed, and the tiers whose nodes and models are known."""
+) -> tuple[Deployment, Planned]:
+    """Return what is deployed, and what is known of its nodes and models."""
     from tandem.capacity.deployed import of_catalogue, of_values
-    from tandem.capacity.planning import Wish
+    from tandem.capacity.planning import Planned, Wish
     from tandem.capacity.planning import plan as put_together
     from tandem.capacity.values import read_values
 
     if catalogue:
-        return of_catalogue(catalogue, policy, counts), []
+        return of_catalogue(catalogue, policy, counts), Planned([], [])
     deployment = of_values(read_values(values), policy, counts)
-    return deployment, list(put_together(Wish(values=values, node=node)).tiers)
+    return deployment, put_together(Wish(values=values, node=node))
 
 
 def _drawn(prompt: str, answer: str, deadline: float, pro_share: float, burst: float) -> Drawn:
@@ -208,15 +211,6 @@ def _demand(drawn: Drawn, trace: Path | None, seed: int) -> Demand:
     from tandem.simulation.demand import read_trace
 
     return read_trace(trace, drawn, generator(seed, "trace")) if trace else drawn
-
-
-def _refuse_what_does_not_fit(plans: Iterable[TierPlan]) -> None:
-    from tandem.capacity.fitting import refusal
-
-    refusals = [words for words in map(refusal, plans) if words]
-    if refusals:
-        typer.echo("\n".join(refusals), err=True)
-        raise typer.Exit(1)
 
 
 def _cells(wanted: int | None, deployment: Deployment) -> int:

@@ -169,7 +169,7 @@ def _suffices(line: Line, otherwise: float) -> float:
 
 
 def _lines(file: Path) -> Iterator[Line]:
-    with file.open(encoding="utf-8") as text:
+    with file.open(encoding="utf-8", errors="replace") as text:
         for number, line in enumerate(text, start=1):
             if number > MOST_LINES:
                 raise BadTrace(f"{file}: has more than {MOST_LINES} lines; give a part of it")

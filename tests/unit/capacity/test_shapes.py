@@ -20,6 +20,15 @@ PARAMETERS = {
     "deepseek-r1-distill-qwen-32b": 32_763_876_352,
     "deepseek-r1-distill-qwen-7b": 7_615_616_512,
 }
+# Llama 2 7B, without what it leaves to the defaults.
+SMALL = {
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "intermediate_size": 11008,
+    "vocab_size": 32000,
+}
 
 
 def _read(folder: Path, config: dict[str, object]) -> Shape:
@@ -65,6 +74,42 @@ def test_mixtral(tmp_path: Path) -> None:
     assert round(shape.active_parameters / 1e9, 1) == 12.9
 
 
+def test_without_grouped_heads_there_are_as_many_for_keys_and_values(tmp_path: Path) -> None:
+    # 6,738,415,616 as its index has it.
+    shape = _read(tmp_path, {**SMALL, "num_key_value_heads": None})
+    assert (shape.parameters, shape.kv_heads, shape.head_size) == (6_738_415_616, 32, 128)
+
+
+def test_queries_that_are_not_compressed(tmp_path: Path) -> None:
+    """Moonlight 16B: every matrix of a layer written out."""
+    sizes = {
+        "hidden_size": 2048,
+        "num_hidden_layers": 27,
+        "num_attention_heads": 16,
+        "q_lora_rank": None,
+        "kv_lora_rank": 512,
+        "qk_rope_head_dim": 64,
+        "qk_nope_head_dim": 128,
+        "v_head_dim": 128,
+        "intermediate_size": 11264,
+        "vocab_size": 163840,
+    }
+    experts = {
+        "moe_intermediate_size": 1408,
+        "n_routed_experts": 64,
+        "n_shared_experts": 2,
+        "num_experts_per_tok": 6,
+        "first_k_dense_replace": 1,
+    }
+    attention = [(2048, 16 * 192), (2048, 512 + 64), (512, 16 * 256), (16 * 128, 2048), (512, 1), (2, 2048)]
+    expert, router = [(2048, 1408)] * 3, [(2048, 64), (64, 1)]
+    layers = 27 * attention + [(2048, 11264)] * 3 + 26 * (66 * expert + router)
+    shape = _read(tmp_path, {"model_type": "deepseek_v3", **sizes, **experts})
+    assert shape.parameters == sum(a * b for a, b in [*layers, (2 * 163840 + 1, 2048)])
+    assert round(shape.parameters / 1e9) == 16
+    assert shape.kv_rank == 576
+
+
 def test_shared_tables_are_counted_once(tmp_path: Path) -> None:
     config = json.loads((CONFIGS / "deepseek-r1-distill-qwen-7b.json").read_text())
     tied = _read(tmp_path, {**config, "tie_word_embeddings": True})
@@ -78,7 +123,11 @@ def test_shared_tables_are_counted_once(tmp_path: Path) -> None:
         ("[]", "model_type is None"),
         ('{"model_type": "gpt_bigcode"}', "'gpt_bigcode'"),
         ('{"model_type": "llama"}', "lacks 'hidden_size'"),
-        ('{"model_type": "llama", "hidden_size": "x", "num_attention_heads": 1}', "not whole numbers"),
+        ('{"model_type": "llama", "hidden_size": "x"}', "hidden_size is 'x', but must be a whole number"),
+        ('{"model_type": "llama", "hidden_size": 4096.0}', "hidden_size is 4096.0"),
+        ('{"model_type": "llama", "hidden_size": 64, "num_attention_heads": 0}', "num_attention_heads is 0"),
+        (json.dumps(SMALL | {"vocab_size": 10**8}), "vocabulary: Input should be less than or equal"),
+        ("[" * 100_000, "is not JSON"),
     ],
 )
 def test_bad_files(tmp_path: Path, text: str, said: str) -> None:

@@ -110,10 +110,11 @@ def test_a_trace_says_what_it_says_and_the_rest_is_drawn(tmp_path: Path) -> None
         ('{"at": 1, "prompt_tokens": 1, "answer_tokens": 1, "colour": "red"}', "1: colour: Extra inputs"),
         ('{"at": 1, "prompt_tokens": 0, "answer_tokens": 1}', "1: prompt_tokens: Input should be greater"),
         ("\nhello", "2: is not a JSON object"),
+        ("\n\udcff\udcfe", "2: is not a JSON object"),
     ],
 )
 def test_what_is_no_trace_is_refused(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "trace.jsonl"
-    file.write_text(text)
+    file.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(BadTrace, match=message):
         read_trace(file, DEMAND, random())
