@@ -93,5 +93,13 @@ class Joined:
             return "" if self.complete else text
         before = self.text[max(0, self._seam - longest + 1) : self._seam]
         around = before + (behind + text)[: longest - 1]
-        self.complete = any(0 <= around.find(stop) < len(before) for stop in self._stop)
+        self.complete = any(_lies_across(stop, around, len(before)) for stop in self._stop)
         return "" if self.complete else text
+
+
+def _lies_across(stop: str, text: str, seam: int) -> bool:
+    """Whether a stop string begins before a place in a text and ends behind it.
+
+    One that ends before it did not end the attempt that wrote it, and is nothing but text.
+    """
+    return text.find(stop, max(0, seam - len(stop) + 1), seam + len(stop) - 1) >= 0

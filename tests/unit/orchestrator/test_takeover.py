@@ -14,6 +14,7 @@ from tandem.errors import (
     OutOfMemory,
     TandemError,
 )
+from tandem.orchestrator.joined import Joined
 from tandem.simulation import virtual_time
 from tandem.v1 import inference_pb2, types_pb2
 from tests.fakes.attempts import Run, run, shown
@@ -59,6 +60,15 @@ async def test_a_stop_string_across_the_seam_ends_the_answer(cut: int) -> None:
     else:
         # before and behind it, a stop string is the engine's business
         assert tried.result.text == whole
+
+
+def test_a_stop_string_of_the_second_model_that_the_first_one_wrote_is_text() -> None:
+    joined = Joined()
+    joined.attempt([], whole_sentences=False)
+    joined.add("say ### or #")
+    joined.attempt(["###", "<|im_end|>"], whole_sentences=False)
+    assert joined.add("1 to #9") == "1 to #9"
+    assert not joined.complete
 
 
 async def test_nothing_is_asked_for_that_the_cap_does_not_allow() -> None:
