@@ -52,8 +52,8 @@ class _Asked:
     shop: Workshop
     """What it is worked on with, to its end, whatever policy comes meanwhile."""
     course: Course = field(default_factory=Course)
-    works: bool = False
-    """True when it is worked on for this request; its books are closed with the work then."""
+    booked: bool = False
+    """True when its books are closed, or will be with the work on it."""
 
 
 class _Working:
@@ -62,7 +62,7 @@ class _Working:
     __slots__ = ("_asked", "_close", "_work")
 
     def __init__(self, close: Callable[[_Asked, types_pb2.Answer, str], None], asked: _Asked) -> None:
-        asked.works = True
+        asked.booked = True
         self._asked, self._close = asked, close
         self._work = Work(asked.shop, asked.request, asked.call, asked.verdict, asked.course)
 
@@ -143,7 +143,7 @@ class Orchestrator:
         except BaseException as error:
             self._left(asked, error)
             raise
-        return answer if asked.works else self._given(asked, answer)
+        return answer if asked.booked else self._given(asked, answer)
 
     def stream_generate(self, request: Request, call: Call) -> AsyncGenerator[Event, None]:
         """Answer as typed events. Raises as `generate`, some of it at once."""
@@ -207,7 +207,6 @@ class Orchestrator:
 
     async def _answer(self, asked: _Asked) -> types_pb2.Answer:
         if hit := await self._find_shared(asked):
-            asked.works = True
             return self._given(asked, hit)
         with _Working(self._close, asked) as work:
             planned = await work.start()
@@ -218,7 +217,6 @@ class Orchestrator:
 
     async def _stream(self, asked: _Asked) -> AsyncGenerator[Event, None]:
         if hit := await self._find_shared(asked):
-            asked.works = True
             async for event in _replay(self._given(asked, hit)):
                 yield event
             return
@@ -236,7 +234,7 @@ class Orchestrator:
         try:
             async with aclosing(self._flights.stream(key, asked.call, lambda: self._stream(asked))) as events:
                 async for event in events:
-                    if event.HasField("finished") and not asked.works:
+                    if event.HasField("finished") and not asked.booked:
                         self._given(asked, event.finished.answer)
                     yield event
         except BaseException as error:
@@ -256,6 +254,7 @@ class Orchestrator:
 
     def _given(self, asked: _Asked, answer: types_pb2.Answer) -> types_pb2.Answer:
         """Put this request's name on an answer that another one made, and close its books."""
+        asked.booked = True
         answer.request_id = asked.call.request_id
         answer.duration_ms = asked.call.elapsed_ms()
         self._close(asked, answer)
@@ -263,7 +262,7 @@ class Orchestrator:
 
     def _left(self, asked: _Asked, error: BaseException) -> None:
         """Close the books of a request that nothing was done for."""
-        if not asked.works:
+        if not asked.booked:
             answer = types_pb2.Answer(request_id=asked.call.request_id, duration_ms=asked.call.elapsed_ms())
             self._close(asked, answer, reason_of(error))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -178,6 +179,19 @@ async def test_who_shares_an_attempt_is_booked_without_it(streamed: bool) -> Non
     assert len(entries) == len(world.ledger.entries) == 3
     assert [len(entries[name].answer.attempts) for name in ("one", "two", "three")] == [1, 0, 0]
     assert len(world.r1.requests) == 1
+
+
+async def test_who_shares_an_attempt_and_leaves_with_its_last_event_is_booked_once() -> None:
+    world = World(saying("a", "b"))
+    first = asyncio.create_task(world.stream("one"))
+    await world.r1.started.wait()
+    second = world.orchestrator.stream_generate(question(), call(request_id="two"))
+    async with aclosing(second) as events:
+        async for event in events:
+            if event.HasField("finished"):
+                break
+    await first
+    assert sorted((e.answer.request_id, e.reason) for e in world.ledger.entries) == [("one", ""), ("two", "")]
 
 
 async def test_who_shares_a_failure_is_booked_too() -> None:
