@@ -223,7 +223,9 @@ class Attempts:
         self, planned: types_pb2.PlannedAttempt, attempt: types_pb2.Attempt, prefix: str
     ) -> inference_pb2.InferRequest:
         request = inference_pb2.InferRequest(
-            variant=planned.target.variant, continuation_prefix=prefix, attempt=attempt.index
+            variant=planned.target.variant,
+            continuation_prefix=prefix,
+            attempt=self._record.course.engine_number(attempt.index),
         )
         request.sampling.CopyFrom(planned.sampling)
         for message in self._question.request.messages[:]:

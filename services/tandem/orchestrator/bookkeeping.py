@@ -102,7 +102,9 @@ class Bookkeeper:
             self._write(ended._replace(answer=answer))
 
     async def _settle_attempt(self, attempt: types_pb2.Attempt, ended: Ended) -> None:
-        request = inference_pb2.SettleUsageRequest(variant=attempt.target.variant, attempt=attempt.index)
+        request = inference_pb2.SettleUsageRequest(
+            variant=attempt.target.variant, attempt=ended.course.engine_number(attempt.index)
+        )
         asked = now()
         # The request's own deadline has nothing to do with it, and may be over.
         patient = ended.call._replace(deadline=asked + SETTLE_SECONDS, started=asked).until(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import secrets
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
@@ -24,6 +25,8 @@ class Slot(enum.IntEnum):
 
 
 _FIRST_ATTEMPT: Final = 16
+_MOST_ATTEMPTS: Final = 256
+_SERIES: Final = 2**24
 
 
 def attempt_slot(index: int) -> int:
@@ -67,6 +70,14 @@ class Course:
     """Its parts, in the order of their start; its attempts have their own times."""
     tried: list[types_pb2.PlannedAttempt] = field(default_factory=list)
     """What each of its attempts was planned as, in the order of the attempts."""
+    _series: int = field(default_factory=lambda: secrets.randbelow(_SERIES))
+
+    def engine_number(self, index: int) -> int:
+        """Return the number by which engines know an attempt, beside the identifier of its request.
+
+        Clients may repeat an identifier, even while the request that had it before is still being settled.
+        """
+        return self._series * _MOST_ATTEMPTS + index
 
     def phase(self, slot: Slot) -> Phase:
         """Book the start of a part; the part is the context that this returns."""

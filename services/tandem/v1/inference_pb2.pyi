@@ -38,7 +38,9 @@ class InferRequest(_message.Message):
     continuation_prefix: _builtins.str
     """Answer already shown to the user, to be continued and not repeated; at most 1 MiB. Empty: a new answer."""
     attempt: _builtins.int
-    """Number of the attempt in its request; together with the request's identifier it names the attempt to the engine."""
+    """Number of the attempt; together with the request's identifier it names the attempt to the engine. Clients may repeat
+    an identifier, so attempts of different requests should have different numbers, too.
+    """
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Message]:
         """The conversation, oldest first; 1 to 256 messages. The chat template of the model is applied here."""
@@ -213,7 +215,7 @@ class SettleUsageRequest(_message.Message):
     variant: _builtins.str
     """Name of the variant. Required."""
     attempt: _builtins.int
-    """Number of the attempt in its request."""
+    """Number of the attempt, as it was in its InferRequest."""
     def __init__(
         self,
         *,

@@ -75,7 +75,18 @@ async def test_what_a_cut_off_attempt_made_is_asked_for_and_paid() -> None:
     assert entry.answer.usage.output_tokens == 9 + second.usage.output_tokens
     assert answer.attempts[0].usage.input_tokens == 0, "the client's answer is not changed any more"
     (asked,) = world.r1.settlements
-    assert (asked.variant, asked.attempt) == ("fp16", 0)
+    assert (asked.variant, asked.attempt) == ("fp16", world.r1.requests[0].attempt)
+
+
+async def test_requests_of_one_name_are_each_paid_what_was_made_for_it() -> None:
+    world = World([text("a", tokens=4), HANG])
+    for _ in range(2):
+        running = asyncio.create_task(world.ask("again", no_cache=True))
+        await asyncio.sleep(0.1)
+        running.cancel()
+        await asyncio.wait([running])
+    await world.orchestrator._bookkeeper.drain()
+    assert [e.answer.usage.output_tokens for e in world.ledger.entries] == [4, 4]
 
 
 async def test_observers_see_a_request_at_its_end_and_again_when_its_tokens_are_counted() -> None:
