@@ -27,6 +27,9 @@ from tandem.telemetry.tracing import Tracing
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """Largest message, as the contract states."""
 
+WAITING_CALLS: Final = 10_000
+"""Calls that may wait until this process looks at them. Beyond gRPC's own 1000 it cancels some without a reason."""
+
 LINGER_SECONDS: Final = 0.5
 """Time from the turn of health until calls are refused: so long may the news take to a client that watches."""
 
@@ -94,6 +97,8 @@ class Server:
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.so_reuseport", 0),
+                ("grpc.server.max_pending_requests", WAITING_CALLS),
+                ("grpc.server.max_pending_requests_hard_limit", 2 * WAITING_CALLS),
                 ("grpc.keepalive_time_ms", 30_000),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             ],

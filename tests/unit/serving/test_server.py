@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeAlias
 
@@ -270,3 +271,17 @@ async def test_a_signal_sets_the_event(number: signal.Signals, old_handlers: Non
     async with stop_signal() as stop, asyncio.timeout(5):
         os.kill(os.getpid(), number)
         await stop.wait()
+
+
+# --- more calls than can be looked at
+
+
+async def test_a_burst_is_not_cut_down_by_grpc(served: Listening) -> None:
+    stub: Any = health_pb2_grpc.HealthStub(served.channel)
+    asked = health_pb2.HealthCheckRequest(service=LIVE)
+    await stub.Check(asked)
+    calls = [stub.Check(asked) for _ in range(2500)]
+    # They arrive while nobody looks: gRPC's own threads take them in.
+    time.sleep(1.0)  # noqa: ASYNC251 - to hold the loop up is what this is about
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [answer for answer in answers if isinstance(answer, BaseException)] == []
