@@ -22,6 +22,8 @@ class Waiting:
         self._sent: dict[int, Item] = {}
         self._next = 0
         self._reading: asyncio.Task[Request | None] | None = None
+        self.failure: Exception | None = None
+        """What the source of the requests raised."""
 
     async def items(self) -> AsyncGenerator[Item, None]:
         """Yield what was sent before and not answered, then what is new."""
@@ -46,7 +48,11 @@ class Waiting:
         """Return the next request. A call that breaks off meanwhile must not break off the source."""
         if self._reading is None:
             self._reading = asyncio.create_task(self._read_source())
-        request = await asyncio.shield(self._reading)
+        try:
+            request = await asyncio.shield(self._reading)
+        except Exception as error:
+            self.failure = error
+            raise
         self._reading = None
         return request
 

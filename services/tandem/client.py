@@ -210,6 +210,7 @@ class Client:
 
         Raises:
             TandemError: the call as a whole failed.
+            Exception: what `requests` raised.
         """
         waiting = Waiting(requests)
         end = None if deadline_seconds is None else now() + deadline_seconds
@@ -235,7 +236,7 @@ class Client:
                 in_vain += 1
                 # What was being written to a call that ended makes grpc.aio put an error of its own in place of its.
                 own = isinstance(error, InternalError) and "request_id" in error.details.metadata
-                if own or in_vain > BATCH_RETRIES:
+                if own or in_vain > BATCH_RETRIES or waiting.failure is not None:
                     raise
                 await asyncio.sleep(0.2 * 2**in_vain)
             else:
@@ -256,8 +257,13 @@ class Client:
         try:
             async for result in rpc:
                 yield result
-        except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error, "orchestrator") from error
+        except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+            if waiting.failure is not None:
+                # gRPC cancels a call whose requests cannot be made.
+                raise waiting.failure from None
+            if isinstance(error, grpc.aio.AioRpcError):
+                raise from_rpc_error(error, "orchestrator") from error
+            raise
         finally:
             rpc.cancel()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -303,6 +303,22 @@ async def test_a_batch_that_nobody_answers_ends_with_the_error(monkeypatch: pyte
     async with Client("127.0.0.1:1") as client:
         with pytest.raises(BackendUnavailable):
             async for _ in client.batch([question()]):
+                pass
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_what_the_source_of_a_batch_raises_is_raised(asynchronous: bool) -> None:
+    def failing() -> Iterator[orchestrator_pb2.GenerateRequest]:
+        yield question("one")
+        raise ValueError("no more lines")
+
+    async def slowly() -> AsyncIterator[orchestrator_pb2.GenerateRequest]:
+        for request in failing():
+            yield request
+
+    async with world() as here:
+        with pytest.raises(ValueError, match="no more lines"):
+            async for _ in here.client.batch(slowly() if asynchronous else failing()):
                 pass
 
 
