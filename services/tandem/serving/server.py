@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from tandem.telemetry.tracing import Tracing
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """Largest message, as the contract states."""
+
+MAX_PORT: Final = 65_535
+_ADDRESS: Final = re.compile(r"unix:.+|.+:(?P<port>[0-9]{1,9})")
 
 WAITING_CALLS: Final = 10_000
 """Calls that may wait until this process looks at them. Beyond gRPC's own 1000 it cancels some without a reason."""
@@ -146,6 +150,10 @@ class Server:
 
     @staticmethod
     def _bind(server: grpc.aio.Server, address: str, tls: Tls | None = None) -> int:
+        found = _ADDRESS.fullmatch(address)
+        if found is None or int(found["port"] or 0) > MAX_PORT:
+            # gRPC would take port 443, or what is left of a number that is too large.
+            raise StartError(f"cannot listen on {address}: write HOST:PORT, with a port from 0 to {MAX_PORT}")
         try:
             if tls is None:
                 return server.add_insecure_port(address)

@@ -273,6 +273,19 @@ async def test_a_signal_sets_the_event(number: signal.Signals, old_handlers: Non
         await stop.wait()
 
 
+# --- addresses
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:http"]
+)
+async def test_an_address_that_grpc_would_take_for_another_is_refused(address: str) -> None:
+    server = Server(Listen(address, 1.0), RULE, (ORCHESTRATOR,))
+    with pytest.raises(StartError, match=f"cannot listen on {address}: write HOST:PORT"):
+        await server.start()
+    await server.grpc.stop(None)
+
+
 # --- more calls than can be looked at
 
 
