@@ -33,7 +33,8 @@ _OUT_OF_MEMORY: Final = _rows(
     torch_device=r"\b(CUDA|HIP|XPU|MPS backend|NPU) out of memory",
     torch_class=r"OutOfMemoryError\b",
     torch_async_allocator=r"allocation on device \d+ would exceed allowed memory",
-    torch_host=r"DefaultCPUAllocator: (can't allocate|not enough) memory|\[enforce fail at alloc_cpu",
+    torch_host=r"DefaultCPUAllocator: (can't allocate|not enough) memory|\[enforce fail at alloc_cpu|"
+    r"not enough memory: you tried to allocate",
     cuda_runtime=r"\b(CUDA|HIP|ROCm)( runtime| driver)? error( in [^\n]*)?: out of memory",
     cuda_names=r"cudaErrorMemoryAllocation|hipErrorOutOfMemory|CUDA_ERROR_OUT_OF_MEMORY|CUDA failure 2\b",
     cuda_libraries=r"(CUBLAS|HIPBLAS|CUDNN|MIOPEN|CUSPARSE|CUSOLVER|CUFFT)_(STATUS_)?(INTERNAL_ERROR_\w*)?ALLOC\w*_?FAILED",
@@ -41,20 +42,25 @@ _OUT_OF_MEMORY: Final = _rows(
     ggml_malloc=r"(cuda|hip|musa)Malloc\w* failed: out of memory|failed to allocate [\d.,]+ MiB of pinned memory",
     ggml_buffer=r"(failed|unable) to allocate (\w+ )?buffer\b",
     llama_context=r"failed to allocate (compute|memory for the kv cache|buffer for kv cache)",
+    llama_slots=r"failed to find (a memory slot|free space in the KV cache)|could not find a KV (cache )?slot",
     vulkan=r"ErrorOutOf(Device|Host)Memory|VK_ERROR_OUT_OF_(DEVICE|HOST)_MEMORY|"
     r"device memory allocation of size \d+ failed",
     metal=r"CallbackErrorOutOfMemory|insufficient memory \(",
     python=r"MemoryError\b",
+    numpy=r"unable to allocate [\d.]+ ([KMGTP]i)?B for an array",
     cpp=r"\bbad_(array_new_length|alloc)\b",
     kernel=r"\[errno 12\]|cannot allocate memory|\bENOMEM\b|\bOOM[ -]?kill(ed|er)",
     triton_shared_memory=r"failed to increase the shared memory pool size|run out of shared memory|"
     r"unable to (initialize|create|grow) shared memory",
     triton_allocation=r"failed to allocate (\w+ ){0,3}memory\b|CNMEM_STATUS_OUT_OF_MEMORY",
-    tensorrt=r"\boutofmemory \(|error code \d+: outofmemory\b",
+    tensorrt=r"\boutofmemory \(|error code \d+: outofmemory\b|cuda runtime \(out of memory\)",
+    tensorflow=r"\bOOM when allocating tensor",
+    onnxruntime=r"available memory of \d+ is smaller than requested bytes",
     xla=r"out of memory while trying to allocate [\d.]+ ?([KMGT]i)?(B|bytes)\b",
     cupy=r"out of memory allocating [\d,]+ bytes",
     vllm_cache=r"no available memory for the cache blocks|larger than the available KV cache memory|"
-    r"maximum number of tokens that can be stored in KV cache",
+    r"maximum number of tokens that can be stored in KV cache|"
+    r"free memory on device .{1,60} on startup is less than desired",
 )
 
 _PROMPT_TOO_LONG: Final = _rows(
@@ -76,7 +82,7 @@ _UNAVAILABLE: Final = _rows(
     triton_unloading=r"is unloading|has stopped accepting|stopping, scheduler",
     triton_exiting=r"server exiting|server is (shutting down|stopping|not ready)",
     triton_queue=r"exceeds maximum queue size|request timeout expired",
-    vllm_engine=r"EngineDeadError\b|background loop (is not running|has errored)|engine loop is not running|"
+    vllm_engine=r"EngineDeadError\b|background loop (is not running|has errored)|engine loop (is not running|has died)|"
     r"the engine is not running|engine iteration timed out|engine ?core (encountered an issue|initialization failed)",
     vllm_process=r"died unexpectedly|engine process (failed|died)|task finished unexpectedly|worker failed with error",
     ray=r"(Ray)?Actor(Died|Unavailable)?Error: the actor",
