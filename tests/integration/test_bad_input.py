@@ -240,12 +240,12 @@ async def test_a_deadline_too_short_for_anything_is_refused_at_once(stub: Stub, 
     before = await books.settled("requests")
     started = time.monotonic()
 
-    # 100 ms of margin, and some to the first token.
-    failed = await failure(stub.Generate(question(sim(tokens=1), tier="r1"), timeout=0.095))
+    # 250 ms of margin, and some to the first token.
+    failed = await failure(stub.Generate(question(sim(tokens=1), tier="r1"), timeout=0.24))
 
-    assert time.monotonic() - started < 0.09
+    assert time.monotonic() - started < 0.23
     assert (failed.code, failed.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_TOO_SHORT")
-    assert float(failed.metadata["needed_ms"]) > 100
+    assert float(failed.metadata["needed_ms"]) > 250
     assert f"{failed.metadata['needed_ms']} ms" in failed.message
     assert await books.settled("requests") == before
 
@@ -255,7 +255,7 @@ async def test_without_a_deadline_the_policys_default_counts(stub: Stub) -> None
 
     failed = await failure(stub.Generate(question(sim(fault="hang"), tier="r1")))
 
-    assert 2.5 < time.monotonic() - started < 3.2
+    assert 2.5 < time.monotonic() - started < 10  # and not the 60 s of the longest
     assert (failed.code, failed.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
 
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TIMEOUT = types_pb2.DEGRADATION_REASON_TIMEOUT
 OUT_OF_MEMORY = types_pb2.DEGRADATION_REASON_OUT_OF_MEMORY
-WAKE_SECONDS = 0.25
+WAKE_SECONDS = 0.5
 """How long this process may wait for a core before it can read what came in time."""
 STORY = "One  two\n\nthree 量子 🙂 four,   five.\n"
 
@@ -42,14 +42,14 @@ async def test_r1_answers_shortly_before_the_deadline_when_pro_hangs(client: Cli
     started = time.monotonic()
 
     if streamed:
-        stream = client.stream(prompt, tier="pro", no_cache=True, deadline_seconds=2.5)
+        stream = client.stream(prompt, tier="pro", no_cache=True, deadline_seconds=4)
         assert kinds([event async for event in stream]) == ["started", "text", "finished"]
         answer = stream.answer
     else:
-        answer = await client.ask(prompt, tier="pro", no_cache=True, deadline_seconds=2.5)
+        answer = await client.ask(prompt, tier="pro", no_cache=True, deadline_seconds=4)
 
     # It is silent for 1000 ms and longer, as the policy says: then it hangs.
-    assert 1.0 <= time.monotonic() - started < 2.5
+    assert 1.0 <= time.monotonic() - started < 4.0
     assert answer.finish_reason == types_pb2.FINISH_REASON_LENGTH
     assert answer.answered_by == R1
     assert story_of(answer) == [("pro", "PRIMARY", "TIMEOUT"), ("r1", "FALLBACK", "ANSWERED")]
@@ -64,7 +64,7 @@ async def test_a_cap_of_the_client_below_256_stays(client: Client) -> None:
     prompt = f"{sim(tokens=400)} {sim('pro', fault='hang')}"
 
     answer = await client.ask(
-        prompt, tier="pro", no_cache=True, deadline_seconds=1.5, sampling=types_pb2.Sampling(max_tokens=9)
+        prompt, tier="pro", no_cache=True, deadline_seconds=4, sampling=types_pb2.Sampling(max_tokens=9)
     )
 
     assert answer.text == default_text(9)
@@ -87,11 +87,11 @@ async def test_what_answers_instead(
     prompt = f"{sim(tokens=8)} {sim(tier, fault=fault)}"
 
     if streamed:
-        stream = client.stream(prompt, tier=tier, no_cache=True, deadline_seconds=1.2)
+        stream = client.stream(prompt, tier=tier, no_cache=True, deadline_seconds=4)
         assert kinds([event async for event in stream]) == ["started", "text", "finished"]
         answer = stream.answer
     else:
-        answer = await client.ask(prompt, tier=tier, no_cache=True, deadline_seconds=1.2)
+        answer = await client.ask(prompt, tier=tier, no_cache=True, deadline_seconds=4)
 
     failed = "OUT_OF_MEMORY" if fault == "oom" else "TIMEOUT"
     assert story_of(answer) == [(tier, "PRIMARY", failed), (model, "FALLBACK", "ANSWERED")]
@@ -104,7 +104,7 @@ async def test_what_answers_instead(
 async def test_a_tenant_without_pro_gets_r1s_other_variant(system: Tandem) -> None:
     async with Client(system.address, tenant="free-plan") as client:
         answer = await client.ask(
-            f"{sim(tokens=8)} {sim('r1', fault='hang')}", no_cache=True, deadline_seconds=1.2
+            f"{sim(tokens=8)} {sim('r1', fault='hang')}", no_cache=True, deadline_seconds=4
         )
 
     assert answer.answered_by == R1_INT8
@@ -154,7 +154,7 @@ async def test_there_is_one_fallback_and_no_more(client: Client, books: EngineBo
             f"{sim('pro', fault='hang')} {sim('r1', fault='oom')}",
             tier="pro",
             no_cache=True,
-            deadline_seconds=1.2,
+            deadline_seconds=4,
         )
 
     after = await books.settled("requests")
@@ -192,7 +192,7 @@ async def test_text_that_was_shown_is_neither_repeated_nor_lost_at_the_seam(clie
 async def test_a_stream_that_stalls_goes_on_at_another_tier(client: Client) -> None:
     prompt = f"{sim(text=STORY, chunk_chars=2)} {sim('pro', fault='stall', at=6)}"
 
-    stream = client.stream(prompt, tier="pro", no_cache=True, deadline_seconds=3)
+    stream = client.stream(prompt, tier="pro", no_cache=True, deadline_seconds=5)
     events = [event async for event in stream]
 
     assert kinds(events) == ["started", "text", "seam", "text", "finished"]
@@ -222,17 +222,17 @@ async def test_all_models_hanging_is_a_typed_error_by_the_deadline(
             sim(fault="hang"), tier="pro", no_cache=True, request_id="nobody", deadline_seconds=1.0
         )
 
-    assert 0.8 < time.monotonic() - started < 1.0 + WAKE_SECONDS
+    assert 0.7 < time.monotonic() - started < 1.0 + WAKE_SECONDS
     assert caught.value.details.metadata["request_id"] == "nobody"
 
 
 async def test_text_that_was_shown_is_the_answer_when_nothing_more_comes(client: Client) -> None:
-    stream = client.stream(sim(fault="stall", at=4), tier="r1", no_cache=True, deadline_seconds=1.5)
+    stream = client.stream(sim(fault="stall", at=4), tier="r1", no_cache=True, deadline_seconds=2.5)
     started = time.monotonic()
 
     events = [event async for event in stream]
 
-    assert 1.2 < time.monotonic() - started < 1.5 + WAKE_SECONDS
+    assert 2.1 < time.monotonic() - started < 2.5 + WAKE_SECONDS
     assert stream.answer.finish_reason == types_pb2.FINISH_REASON_LENGTH
     reasons = [each.reason for each in stream.answer.degradations]
     assert reasons == [TIMEOUT, types_pb2.DEGRADATION_REASON_DEADLINE]

@@ -69,7 +69,7 @@ async def test_a_classifier_that_is_dead_or_silent_costs_no_answer(
             assert answer.answered_by == R1
             assert [each.reason for each in answer.degradations] == [CLASSIFIER]
             assert not answer.HasField("signals")
-        assert seconds < 2 * (1.0 + 1.0)  # at most the classifier's allowance and the answer, each
+        assert seconds < 2 * (1.0 + 3.0)  # at most the classifier's allowance and the answer, each
         back = await until_back(client, sim(tokens=2))
         assert back.HasField("signals")
 
@@ -85,7 +85,7 @@ async def test_a_fusion_that_is_dead_or_silent_gives_the_surest_answer(
 
         fusion.send_signal(blow)
         answer = await client.ask(
-            prompt, strategy=types_pb2.STRATEGY_ENSEMBLE, no_cache=True, deadline_seconds=2
+            prompt, strategy=types_pb2.STRATEGY_ENSEMBLE, no_cache=True, deadline_seconds=8
         )
         if blow == signal.SIGSTOP:
             fusion.send_signal(signal.SIGCONT)

@@ -121,13 +121,13 @@ async def test_new_documents_count_for_new_requests_and_fail_none(
     old = (await explained(asked)).plan.policy_revision
     async with load(asked) as answers:
         await asyncio.sleep(0.5)
-        documents.update(DEARER, RULES.replace("margin_ms: 100", "margin_ms: 50"))
+        documents.update(DEARER, RULES.replace("margin_ms: 250", "margin_ms: 50"))
         await until(lambda seen: seen.plan.policy_revision != old, asked)
         changed_at = len(answers)
         await asyncio.sleep(0.5)
     assert not [answer for answer in answers if answer.degradations]
     margins = {answer.plan.policy_revision: answer.plan.margin_ms for answer in answers}
-    assert sorted(margins.values()) == [50, 100], "each revision has its own margin, and there are two"
+    assert sorted(margins.values()) == [50, 250], "each revision has its own margin, and there are two"
     for answer in answers:
         # Policy and prices change together: no request sees one of them old and the other new.
         dear = answer.cost_nano_usd > 100_000
@@ -142,7 +142,7 @@ async def test_a_bad_policy_is_refused_in_the_open_and_the_old_one_goes_on(
 ) -> None:
     before = (await explained(asked)).plan.policy_revision
     async with load(asked) as answers:
-        documents.update(policy=RULES.replace("margin_ms: 100", "margin_ms: many"))
+        documents.update(policy=RULES.replace("margin_ms: 250", "margin_ms: many"))
         end = time.monotonic() + SECONDS
         while "documents refused" not in tandem.log:
             assert time.monotonic() < end, tandem.log
@@ -150,10 +150,10 @@ async def test_a_bad_policy_is_refused_in_the_open_and_the_old_one_goes_on(
         await asyncio.sleep(0.5)
     assert {answer.plan.policy_revision for answer in answers} == {before}
     assert (await explained(asked)).plan.policy_revision == before
-    line = RULES.splitlines().index("  margin_ms: 100") + 1
+    line = RULES.splitlines().index("  margin_ms: 250") + 1
     assert f"policy.yaml:{line}:" in tandem.log
     assert await wait_healthy(tandem.address, ("", "r1"), 5.0)
-    documents.update(policy=RULES.replace("margin_ms: 100", "margin_ms: 50"))
+    documents.update(policy=RULES.replace("margin_ms: 250", "margin_ms: 50"))
     await until(lambda seen: seen.plan.policy_revision != before, asked)
 
 

@@ -87,17 +87,17 @@ async def test_an_ensemble_votes_and_keeps_dissent(client: Client, streamed: boo
 
 
 async def test_the_first_voice_of_an_ensemble_streams_and_is_revised(client: Client) -> None:
-    slow = sim("pro", text="Answer: C", ttft_ms=600)
+    slow = sim("pro", text="Answer: C", chunk_chars=1, tpot_ms=500)
     prompt = f"Which one? {sim('r1', text='The answer is B.')} {sim('r1-int8', text='C')} {slow}"
     started = time.monotonic()
-    stream = client.stream(prompt, strategy=types_pb2.STRATEGY_ENSEMBLE, no_cache=True, deadline_seconds=5)
+    stream = client.stream(prompt, strategy=types_pb2.STRATEGY_ENSEMBLE, no_cache=True, deadline_seconds=20)
     events, first_text = [], 0.0
     async for event in stream:
         events.append(event)
         if event.HasField("text") and not first_text:
             first_text = time.monotonic() - started
 
-    assert first_text < 0.5  # the slowest voice begins only after 0.6 s
+    assert first_text < 2.5  # the slowest voice takes 4 s
     assert kinds(events) == ["started", "text", "revision", "finished"]
     assert joined(events) == "The answer is B."
     assert stream.answer.text in {"C", "Answer: C"}
@@ -140,11 +140,10 @@ async def test_a_voice_that_hangs_does_not_cost_the_answer(client: Client) -> No
     started = time.monotonic()
 
     answer = await client.ask(
-        prompt, strategy=types_pb2.STRATEGY_ENSEMBLE, no_cache=True, deadline_seconds=1.0
+        prompt, strategy=types_pb2.STRATEGY_ENSEMBLE, no_cache=True, deadline_seconds=4.0
     )
 
-    # On a busy machine the few milliseconds left may not be enough for the vote; for an answer they are.
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 4.0
     assert answer.text == "B"
     assert answer.degradations[0].reason == types_pb2.DEGRADATION_REASON_VOTE_MISSING
     assert answer.degradations[0].from_target == R1_INT8

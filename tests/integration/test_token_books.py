@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from tandem.client import Client
+from tandem.ledger import queries
+from tandem.ledger.schema import reading
 from tandem.v1 import types_pb2
 from tests.engine_books import EngineBooks
 from tests.integration.asking import sim
+from tests.system import Tandem, ledger_beside
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -58,3 +61,29 @@ async def test_what_answers_say_is_what_the_engines_made(client: Client, books: 
         )
     assert claimed == made["output_tokens"]
     assert sum(answer.usage.output_tokens for answer in answers) == made["output_tokens"].total()
+
+
+async def test_tries_under_one_identifier_are_booked_apart(
+    system: Tandem, client: Client, books: EngineBooks
+) -> None:
+    before = await books.settled()
+
+    async def left_after(characters: int) -> None:
+        shown = 0
+        async for event in client.stream(
+            sim(tokens=400, tpot_ms=5), tier="r1", no_cache=True, request_id="again"
+        ):
+            shown += len(event.text.delta)
+            if shown > characters:
+                break
+
+    await asyncio.gather(left_after(0), left_after(500))
+
+    booked: list[dict[str, Any]] = []
+    async with asyncio.timeout(30):
+        while len(booked) < 2:
+            await asyncio.sleep(0.1)
+            with reading(ledger_beside(system.log_file)) as connection:
+                booked = queries.requests_named(connection, "again")
+    after = await books.settled()
+    assert sum(each["output_tokens"] for each in booked) == after["r1"] - before["r1"]

@@ -166,10 +166,10 @@ async def test_a_deadline(stub: Stub, receiver: Collector, caller: Caller, mode:
     (root,) = (span for span in spans if span.parent_id == caller.span_id)
     assert root.error
     assert root.attributes[Attribute.KEEP] == "failed"
-    # The margin of 100 ms is kept. A busy machine ends it later, not earlier.
+    # The margin of 250 ms is kept. A busy machine ends it later, not earlier.
     granted_ms = root.attributes[Attribute.DEADLINE_MS]
     assert granted_ms <= 1500
-    assert granted_ms - 101 <= root.milliseconds < granted_ms + LATER
+    assert granted_ms - 251 <= root.milliseconds < granted_ms + LATER
     attempts = [span for span in spans if span.name == "attempt"]
     assert attempts
     assert all(span.attributes[Attribute.ERROR_TYPE] == "DEADLINE_EXCEEDED" for span in attempts)

@@ -27,7 +27,9 @@ HIT, MISS = types_pb2.CACHE_OUTCOME_HIT, types_pb2.CACHE_OUTCOME_MISS
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a busy machine take longer over what is not about time."""
-    monkeypatch.setattr(shared_cache, "READ_SECONDS", 1.0)
+    monkeypatch.setattr(shared_cache, "READ_SECONDS", 3.0)
+    monkeypatch.setattr(shared_cache, "WRITE_SECONDS", 20.0)
+    monkeypatch.setattr(shared_cache, "PROBE_SECONDS", 20.0)
 
 
 @pytest.fixture

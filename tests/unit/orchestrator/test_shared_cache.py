@@ -30,7 +30,9 @@ ANSWER = types_pb2.Answer(text="because", source_request_id="one").SerializeToSt
 def patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a busy machine take longer over what is not about time."""
     if not request.node.get_closest_marker("virtual_time"):
-        monkeypatch.setattr(shared_cache, "READ_SECONDS", 1.0)
+        monkeypatch.setattr(shared_cache, "READ_SECONDS", 3.0)
+        monkeypatch.setattr(shared_cache, "WRITE_SECONDS", 20.0)
+        monkeypatch.setattr(shared_cache, "PROBE_SECONDS", 20.0)
 
 
 @pytest.fixture
