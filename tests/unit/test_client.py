@@ -46,11 +46,15 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(*script: Step, tenant: str | None = None, api_key: str | None = None) -> AsyncIterator[World]:
+async def world(
+    *script: Step, tenant: str | None = None, api_key: str | None = None, margin_ms: float = 10
+) -> AsyncIterator[World]:
     r1, pro = ScriptedInference(script or saying("be", "cause")), ScriptedInference(saying("therefore"))
     services = Services(FakeClassifier(), FakeFusion(), {"r1": r1, "pro": pro})
     servicer = OrchestratorServicer(
-        orchestrator(services, catalogue(), policy({"classifier.allowance_ms": 5000}))
+        orchestrator(
+            services, catalogue(), policy({"classifier.allowance_ms": 5000, "deadline.margin_ms": margin_ms})
+        )
     )
     async with (
         listening(
@@ -98,12 +102,13 @@ async def test_an_option_that_does_not_exist() -> None:
 
 
 async def test_the_deadline_travels() -> None:
-    async with world() as here:
-        await here.client.ask("why?", deadline_seconds=5)
-        assert here.r1.calls[0].remaining() < 5
+    # What leaves no time for an answer leaves enough for the error, also where cores are busy.
+    async with world(margin_ms=5000) as here:
+        await here.client.ask("why?", deadline_seconds=20)
+        assert here.r1.calls[0].remaining() < 20
         with pytest.raises(DeadlineTooShort, match="grant at least") as caught:
-            await here.client.ask("other", deadline_seconds=0.03)
-        assert caught.value.details.metadata["needed_ms"] == "65"
+            await here.client.ask("other", deadline_seconds=4)
+        assert caught.value.details.metadata["needed_ms"] == "5055"
 
 
 async def test_refusals_are_typed() -> None:

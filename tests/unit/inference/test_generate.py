@@ -246,6 +246,7 @@ async def test_an_error_comes_after_what_came_before() -> None:
     assert texts == ["a", "b"]
 
 
+@pytest.mark.virtual_time
 async def test_ending_a_hang_stops_the_engine() -> None:
     engine = FakeEngine("a", hangs=True)
     with pytest.raises(TimeoutError):
@@ -279,6 +280,7 @@ async def test_the_engines_own_count_settles() -> None:
     assert response.usage == types_pb2.Usage(input_tokens=6, output_tokens=50)
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("end", ["left", "failed", "late"])
 async def test_without_it_what_a_cut_off_attempt_had_sent_is_told(end: str) -> None:
     engine = FakeEngine("a", "b", failure=OutOfMemory("full") if end == "failed" else None, hangs=True)
@@ -311,6 +313,7 @@ async def test_the_oldest_attempts_are_forgotten() -> None:
     assert [seen.usage("test", attempt).output_tokens for attempt in (0, 1, REMEMBERED)] == [0, 1, 1]
 
 
+@pytest.mark.virtual_time
 async def test_an_engine_that_stays_away_settles_nothing_by_the_deadline() -> None:
     engine = FakeEngine()
     engine.away = True

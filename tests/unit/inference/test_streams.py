@@ -181,17 +181,17 @@ async def test_the_end_of_a_stream_is_no_answer() -> None:
 
 
 async def test_a_stream_that_nobody_uses_is_closed(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "IDLE_SECONDS", 0.5)
+    monkeypatch.setattr(streams, "IDLE_SECONDS", 2.0)
     with setup.pool.exchange() as exchange:
         await answer(exchange)
     first = exchange.stream
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.2)
     with setup.pool.exchange() as exchange:
         await answer(exchange)
     assert exchange.stream is first, "used in time, it is kept"
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.2)
     assert not first.done(), "its time counts from its last use"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         while not first.done():
             await asyncio.sleep(0.01)
     with setup.pool.exchange() as exchange:

@@ -75,8 +75,8 @@ async def test_a_name_without_an_address_is_asked_for_again_and_again(impatient:
         found = time.monotonic() - appeared
     await server.stop(None)
     gaps = [later - earlier for earlier, later in itertools.pairwise(asked)]
-    assert max(gaps) < 1.0
-    assert found < 1.0
+    assert max(gaps) < 3.0
+    assert found < 3.0
 
 
 async def test_a_channel_that_is_connected_is_left_alone(impatient: None) -> None:

@@ -199,7 +199,10 @@ async def test_an_end_that_nobody_watches_does_not_linger(monkeypatch: pytest.Mo
         await server.drain()
 
 
-async def test_whoever_still_sends_is_told_to_go_elsewhere() -> None:
+async def test_whoever_still_sends_is_told_to_go_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    # With all cores busy, seconds may lie between two calls.
+    monkeypatch.setattr("tandem.serving.server.QUIET_SECONDS", 3.0)
+    monkeypatch.setattr("tandem.serving.server.NOTICE_SECONDS", 60.0)
     waiting = Waiting()
     async with opened(waiting) as served:
         stub = orchestrator_pb2_grpc.OrchestratorServiceStub(served.channel)
@@ -216,7 +219,7 @@ async def test_whoever_still_sends_is_told_to_go_elsewhere() -> None:
             await asyncio.sleep(0.1)
         assert reasons == ["DRAINING"] * 10
         assert await running == orchestrator_pb2.GenerateResponse()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             await draining
 
 
