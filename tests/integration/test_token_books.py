@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -79,7 +80,7 @@ async def test_tries_under_one_identifier_are_booked_apart(
 
     await asyncio.gather(left_after(0), left_after(500))
 
-    booked: list[dict[str, Any]] = []
+    booked: Sequence[Mapping[str, Any]] = []
     async with asyncio.timeout(30):
         while len(booked) < 2:
             await asyncio.sleep(0.1)
