@@ -58,7 +58,7 @@ class Large:
 
 
 def until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while not done():
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -218,7 +218,7 @@ async def test_a_client_that_leaves_is_no_error() -> None:
         while not (await anext(stream)).text.delta:
             pass
         await stream.aclose()
-        await asyncio.wait_for(r1.stopped.wait(), 5)
+        await asyncio.wait_for(r1.stopped.wait(), 20)
     spans = running.spans
     assert spans.tree() == [STREAM, *PLAIN[1:]]
     assert all_statuses(spans) == {Unset}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fault_matrix.process import LOOPBACK, Process, free_port
+from fault_matrix.process import LOOPBACK, Process, StartFailed, free_port
 from trace_demo.environment import python
 
 START_SECONDS: Final = 180.0
@@ -33,8 +34,10 @@ async def phoenix(environment: Path, port: int, folder: Path) -> AsyncIterator[T
     """Run Phoenix while the context is open; its database and its log go to `folder`.
 
     Raises:
-        StartFailed: it did not come up.
+        StartFailed: its port is taken, or it did not come up.
     """
+    if port:
+        check_free(port)
     ui = TraceUi(f"http://{LOOPBACK}:{port or free_port()}", f"http://{LOOPBACK}:{free_port()}")
     variables = {
         "PHOENIX_HOST": LOOPBACK,
@@ -54,6 +57,22 @@ async def phoenix(environment: Path, port: int, folder: Path) -> AsyncIterator[T
         yield ui
     finally:
         await process.stop()
+
+
+def check_free(port: int) -> None:
+    """Do nothing if the UI can listen at a port.
+
+    Raises:
+        StartFailed: it cannot; another UI may be there already, and would be taken for this one.
+    """
+    try:
+        with socket.socket() as held:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind((LOOPBACK, port))
+    except (OSError, OverflowError) as error:
+        raise StartFailed(
+            f"the UI cannot listen at port {port} ({error}); choose another with --port"
+        ) from error
 
 
 async def _until_it_answers(process: Process, ui: TraceUi) -> None:
