@@ -10,6 +10,10 @@ from typing import Any
 from routing_bench.row import Row
 
 
+class BaselineUnusable(Exception):
+    """There is nothing to compare with; the message says why and what to do."""
+
+
 def regressions(rows: Sequence[Row], committed: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a sentence for each row that got worse beyond noise, or is gone.
 
@@ -34,6 +38,15 @@ def regressions(rows: Sequence[Row], committed: Sequence[Mapping[str, Any]]) -> 
 
 
 def read(file: Path) -> list[dict[str, Any]]:
-    """Return the rows of a committed file."""
-    found: list[dict[str, Any]] = json.loads(file.read_text())["rows"]
+    """Return the rows of a committed file.
+
+    Raises:
+        BaselineUnusable: it is not there, or no output of --json.
+    """
+    try:
+        found: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["rows"]
+    except OSError as error:
+        raise BaselineUnusable(f"{file} cannot be read: {error.strerror}; write it with --json") from None
+    except (ValueError, KeyError, TypeError):
+        raise BaselineUnusable(f"{file} is no output of --json of this bench; write it with --json") from None
     return found

@@ -7,12 +7,13 @@ from typing import Final
 
 import numpy as np
 
-from routing_bench.corpus import Corpus
+from routing_bench.corpus import Corpus, RowMissing
 from routing_bench.protocol import Outcome, apgr, interval
 from routing_bench.row import Row
 from tandem.classifier.artifact import load_artifact
 from tandem.classifier.conversation import Conversation
 from tandem.classifier.judge import Judge
+from tandem.training.classifier.data import PAIRS
 
 TABLES: Final = ("mmlu", "gsm8k", "lexeval", "llmrouter")
 QUESTIONS: Final = 500
@@ -29,15 +30,14 @@ def shipped(corpus: Corpus, artifact: Path) -> list[Row]:
     judge = Judge(load_artifact(artifact))
     rows = []
     for name in TABLES:
-        if name not in corpus.sources:
+        try:
+            places = corpus.measured(name)
+        except RowMissing:
             continue
-        places, weak, strong = corpus.pair(name)
-        if corpus.two:
-            tested = corpus.source(name).tested[places]
-            places, weak, strong = places[tested], weak[tested], strong[tested]
-        chosen = np.random.default_rng(0).permutation(len(places))[:QUESTIONS]
-        texts = [corpus.source(name).table.texts[places[at]] for at in chosen]
-        found = outcome_of(judge, texts, weak[chosen].tolist(), strong[chosen].tolist())
+        chosen = places[np.random.default_rng(0).permutation(len(places))[:QUESTIONS]]
+        table, pair = corpus.source(name).table, PAIRS[name]
+        weak, strong = (table.outcomes[model][chosen].tolist() for model in (pair.weak, pair.strong))
+        found = outcome_of(judge, [table.texts[row] for row in chosen], weak, strong)
         if len(chosen) >= 30:
             low, high = interval([found])
             label = "held out" if corpus.two else "may be learned"

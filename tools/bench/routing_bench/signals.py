@@ -28,6 +28,8 @@ COMPLEXITY: Final = {
 }
 FLIP_TABLES: Final = ("mmlu", "gsm8k", "lexeval", "llmrouter")
 FLIP_QUESTIONS: Final = 250
+LEAST_CALIBRATED: Final = 50
+"""Fewest questions that calibration is measured on."""
 SHARE: Final = 0.3
 """Of the strong model, for flips: the default target."""
 
@@ -92,7 +94,12 @@ def calibrated(name: str, measured: Measured, bar: float | None) -> Row:
     """Return the expected calibration error of "R1 suffices".
 
     Chance alone raises the error of a drawn sample above that of its source, so the bootstrap's interval is reflected.
+
+    Raises:
+        RowMissing: there are too few questions to learn a curve from.
     """
+    if len(measured.outcome) < LEAST_CALIBRATED:
+        raise RowMissing(f"{len(measured.outcome)} questions, fewer than {LEAST_CALIBRATED}")
     claimed, truth = suffices(measured)
     draw = np.random.default_rng(0)
     again = [
@@ -125,9 +132,10 @@ def first_folds(corpus: Corpus) -> list[Fold]:
     """Return some questions of each table whose routes may turn."""
     folds = []
     for name in FLIP_TABLES:
-        if name not in corpus.sources:
+        try:
+            learned, asked = next(corpus.splits(name))
+        except RowMissing:
             continue
-        learned, asked = next(corpus.splits(name))
         found = learn(corpus.learning(name, learned, asked))
         asked = np.random.default_rng(0).permutation(asked)[:FLIP_QUESTIONS]
         table, pair = corpus.source(name).table, PAIRS[name]

@@ -88,7 +88,7 @@ def train(
         FileNotFoundError: it holds no labelled texts.
         ArtifactUnusable: the artifact would be too large.
     """
-    tables = load_tables(folder)
+    tables = load_tables(folder, say)
     say(f"{sum(map(len, tables.values()))} questions of {', '.join(tables)}")
     chosen = chosen_on(tables, say) if choosing else FOREIGN
     corpus = lay_out(tables, encoder, chosen)
