@@ -28,6 +28,9 @@ from tandem.classifier.judge import Judge
 from tests.fakes import artifacts
 from tests.fakes.encoders import WordEncoder
 
+# They learn for seconds, and a busy machine is slow.
+pytestmark = pytest.mark.timeout(180)
+
 DATA = Path(os.environ.get("TANDEM_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 REFERENCE = DATA / "eval_router.py"
 

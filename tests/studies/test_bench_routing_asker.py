@@ -14,6 +14,9 @@ from tandem.training.classifier.labelled import Labelled
 from tandem.training.classifier.labels import LabelHead, Rows
 from tandem.training.classifier.professional import fit_professional
 
+# They learn for seconds, and a busy machine is slow.
+pytestmark = pytest.mark.timeout(180)
+
 LAW = "The buyer of parcel {} sued. Which holding follows under the statute of frauds?"
 HEALTH = "My stomach has hurt for {} days, what can I do at home?"
 

@@ -15,7 +15,7 @@ import pytest
 import routing
 from routing_bench import label_rows, shipped, signals
 from routing_bench.corpus import Corpus, RowMissing, read
-from routing_bench.gains import Rows, make
+from routing_bench.gains import FOREIGN, Rows, foreign, make
 from routing_bench.held_share import held_share
 from routing_bench.protocol import Outcome, interval
 from routing_bench.row import Row
@@ -24,6 +24,9 @@ from tandem.training.classifier.labelled import GENERATED, LABELS_FILE, Labelled
 from tandem.training.classifier.labels import Kind, LabelHead
 from tandem.training.classifier.labels import Rows as LabelRows
 from tests.fakes import artifacts
+
+# They learn for seconds, and a busy machine is slow.
+pytestmark = pytest.mark.timeout(180)
 
 MMLU = "routellm_mmlu.parquet"
 LLMROUTER = "llmrouter_9models.parquet"
@@ -94,7 +97,8 @@ def test_a_table_without_a_model_of_the_pair_teaches_nothing_and_stops_nothing(t
     judged = {"weak": [3.0, 8.0] * 20, "strong": [9.0, 7.0] * 20}
     write(tmp_path, "routellm_mtbench.parquet", turn1=texts(40, 300), turn2=["Why?", None] * 20, **judged)
     corpus = read(tmp_path, None, quick=True)
-    assert wanted(corpus, "MT-Bench").more["questions"] == 40
+    assert list(foreign(corpus, FOREIGN, "mtbench")) == ["mmlu"]
+    assert len(corpus.measured("mtbench")) == 40
     assert corpus.source("mtbench").table.second[1] == ""
     artifacts.write(tmp_path / "artifact")
     assert [row.name for row in shipped.shipped(corpus, tmp_path / "artifact")] == [
