@@ -102,6 +102,12 @@ def test_the_gate_holds_time_to_its_bar_alone() -> None:
     assert gate.regressions([row("t", 1.1, bar=1.0, smaller=True, timed=True)], before)
 
 
+def test_the_gate_holds_a_size_to_its_bar_alone() -> None:
+    before = [Row("size", 8.90, 8.90, 8.90, bar=20, smaller=True).as_object()]
+    assert not gate.regressions([Row("size", 8.91, 8.91, 8.91, bar=20, smaller=True)], before)
+    assert gate.regressions([Row("size", 20.1, 20.1, 20.1, bar=20, smaller=True)], before)
+
+
 def test_a_bad_artifact_fails_the_gate(tmp_path: Path) -> None:
     """Its weights are those of the good one, in another order."""
     good = artifacts.judge(tmp_path)

@@ -101,9 +101,36 @@ def test_a_table_without_a_model_of_the_pair_teaches_nothing_and_stops_nothing(t
     assert len(corpus.measured("mtbench")) == 40
     assert corpus.source("mtbench").table.second[1] == ""
     artifacts.write(tmp_path / "artifact")
-    assert [row.name for row in shipped.shipped(corpus, tmp_path / "artifact")] == [
+    assert [row.name for row in shipped.shipped(corpus, tmp_path / "artifact", tmp_path)] == [
         "shipped artifact, mmlu (may be learned)"
     ]
+
+
+def test_an_artifact_is_asked_for_all_that_is_gated(tmp_path: Path) -> None:
+    """The hard question is a proof, which is recorded as reasoning; of the two medical ones it takes one for legal."""
+    letters = {f"pred:{at}": ["A", "B"] * 30 for at in range(8)}
+    proof, drug = (
+        "Prove by induction that the theorem holds.",
+        "Which dose of the drug should a patient take?",
+    )
+    asked = ["Translate the sentence into French.", proof] * 30
+    write(
+        tmp_path, "lexeval_zh_38models.parquet", question=asked, task=["1_1"] * 60, gold=["A"] * 60, **letters
+    )
+    known = {
+        "text": [proof, drug, "Is the contract void under the statute?"],
+        "task": ["reasoning", None, None],
+        "domain": [None, "medical", "medical"],
+    }
+    write(tmp_path, LABELS_FILE, **known, source=["bbh"] * 3, lang=["en"] * 3)
+    artifacts.write(tmp_path / "artifact")
+    rows = shipped.shipped(read(tmp_path, None, quick=True), tmp_path / "artifact", tmp_path)
+    found = {row.name: row.value for row in rows}
+    assert found == {
+        "shipped artifact, complexity, LexEval-zh (may be learned)": pytest.approx(1),
+        "shipped artifact, task (may be learned)": 1,
+        "shipped artifact, domain (may be learned)": 0.5,
+    }
 
 
 def test_what_a_folder_lacks_is_told(tmp_path: Path) -> None:

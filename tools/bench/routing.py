@@ -139,7 +139,7 @@ class Bench:
         yield from self._try("translation", lambda: translated(self._artifact))
         folders, quick = [*([test] if test else []), train], self._corpus.quick
         yield from self._try("share controller", lambda: held_share(folders, quick=quick))
-        yield from self._try("shipped artifact", lambda: shipped(self._corpus, self._artifact))
+        yield from self._try("shipped artifact", lambda: shipped(self._corpus, self._artifact, test or train))
         yield from self._try("the product", lambda: speed.product(self._artifact))
 
     def encoded(self, encoder: Encoder) -> Iterator[Row]:

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from routing_bench.label_rows import UNDECIDED, Answer, accuracy, laid_out, macro_f1
+from routing_bench.label_rows import UNDECIDED, Answer, accuracy, laid_out, macro_f1_row
 from routing_bench.row import Row
 from routing_bench.translated import Pairs
 from tandem.classifier.language import language_of
@@ -65,8 +65,7 @@ def _rows(found: Mapping[str, Sequence[Answer]]) -> Iterator[Row]:
         for language in LANGUAGES:
             if own := [answer for answer in said if answer.language == language]:
                 yield accuracy(f"{name}, {language}", own)
-        value = macro_f1(said)
-        yield Row(f"{name}, macro-F1", value, value, value)
+        yield macro_f1_row(f"{name}, macro-F1", said)
 
 
 def _askers(learning: Sequence[Labelled], others: Sequence[Labelled]) -> Iterator[Answer]:

@@ -17,8 +17,8 @@ class BaselineUnusable(Exception):
 def regressions(rows: Sequence[Row], committed: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a sentence for each row that got worse beyond noise, or is gone.
 
-    Noise is the committed row's own interval: a value beyond its worse end is a regression. What depends on the machine
-    is held to its bar alone.
+    Noise is the committed row's own interval: a value beyond its worse end is a regression. What depends on the
+    machine, and what has no noise, as a size, is held to its bar alone.
     """
     now = {row.name: row for row in rows}
     problems = []
@@ -27,7 +27,7 @@ def regressions(rows: Sequence[Row], committed: Sequence[Mapping[str, Any]]) -> 
         row = now.get(name)
         if row is None:
             problems.append(f"{name}: was measured before, and is not now")
-        elif row.timed:
+        elif row.timed or before["low"] == before["high"]:
             if row.met is False:
                 problems.append(f"{name}: {row.value:.3f}, and the bar is {row.bar}")
         elif row.smaller and row.value > before["high"]:

@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from routing_bench.row import Row
+from routing_bench.row import Row, unseen
 from tandem.classifier.encoder import Encoder
 from tandem.classifier.features import Batch
 from tandem.training.classifier.design import LIMIT, SPEC, extractor
@@ -155,16 +155,14 @@ def _kind_rows(name: str, said: Sequence[Answer]) -> Iterator[Row]:
         if own:
             yield accuracy(f"{name}, source left out, {language}", own)
     if all(by_language.values()):
-        value = mean_accuracy(by_language["zh"]) - mean_accuracy(by_language["en"])
-        yield Row(f"{name}, Chinese minus English", value, value, value, bar=MOST_BEHIND)
+        yield behind(f"{name}, Chinese minus English", by_language["zh"], by_language["en"])
     for source in sorted({answer.source for answer in said}):
         yield accuracy(f"{name} of {source}", [answer for answer in said if answer.source == source])
     for label in sorted({answer.truth for answer in recorded}):
         yield accuracy(f"{name} {label}, found", [answer for answer in recorded if answer.truth == label])
     for language, own in (("all", recorded), *by_language.items()):
         if own:
-            value = macro_f1(own)
-            yield Row(f"{name}, macro-F1, {language}", value, value, value)
+            yield macro_f1_row(f"{name}, macro-F1, {language}", own)
 
 
 def mean_accuracy(said: Sequence[Answer]) -> float:
@@ -174,13 +172,37 @@ def mean_accuracy(said: Sequence[Answer]) -> float:
 
 def macro_f1(said: Sequence[Answer]) -> float:
     """Return the mean F1 over the labels that occur as truth."""
-    scores: list[float] = []
-    for label in {answer.truth for answer in said}:
-        hits = sum(answer.said == answer.truth == label for answer in said)
-        claimed = sum(answer.said == label for answer in said)
-        there = sum(answer.truth == label for answer in said)
-        scores.append(2 * hits / (claimed + there))
-    return float(np.mean(scores))
+    return _macro_f1(*_codes(said))
+
+
+def macro_f1_row(name: str, said: Sequence[Answer]) -> Row:
+    """Return the row of the mean F1, with the interval of texts drawn anew within each source (95 %)."""
+    draw = np.random.default_rng(0)
+    sources = np.array([answer.source for answer in said])
+    places = [np.flatnonzero(sources == source) for source in np.unique(sources)]
+    truth, claimed = _codes(said)
+    again = []
+    for _ in range(DRAWS):
+        at = np.concatenate([draw.choice(own, len(own)) for own in places])
+        again.append(_macro_f1(truth[at], claimed[at]))
+    low, high = np.percentile(again, (2.5, 97.5))
+    return Row(name, _macro_f1(truth, claimed), float(low), float(high))
+
+
+def _codes(said: Sequence[Answer]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return numbers for what is true and for what is said."""
+    words = np.array([(answer.truth, answer.said) for answer in said])
+    codes = np.unique(words, return_inverse=True)[1].reshape(words.shape)
+    return codes[:, 0], codes[:, 1]
+
+
+def _macro_f1(truth: NDArray[np.intp], claimed: NDArray[np.intp]) -> float:
+    count = int(max(truth.max(), claimed.max())) + 1
+    hits, there, said = (
+        np.bincount(found, minlength=count) for found in (truth[truth == claimed], truth, claimed)
+    )
+    true = there > 0
+    return float(np.mean(2 * hits[true] / (there + said)[true]))
 
 
 def _by_source(said: Sequence[Answer]) -> list[list[Answer]]:
@@ -194,11 +216,27 @@ def accuracy(
     name: str, said: Sequence[Answer], baseline: float | None = None, bar: float | None = None
 ) -> Row:
     """Return a row of mean accuracy over sources, with the interval of texts drawn anew within each (95 %)."""
-    draw = np.random.default_rng(0)
+    low, high = np.percentile(_means(said), (2.5, 97.5))
+    value = mean_accuracy(said)
+    if value == 1:
+        low = 1 - unseen(len(said))
+    return Row(name, value, float(low), float(high), baseline, bar)
+
+
+def behind(name: str, said: Sequence[Answer], others: Sequence[Answer]) -> Row:
+    """Return the row of how much better the first are than the others, with the interval of both drawn anew (95 %)."""
+    low, high = np.percentile(_means(said) - _means(others, 1), (2.5, 97.5))
+    return Row(name, mean_accuracy(said) - mean_accuracy(others), float(low), float(high), bar=MOST_BEHIND)
+
+
+def _means(said: Sequence[Answer], seed: int = 0) -> NDArray[np.float64]:
+    """Return mean accuracies over sources, of texts drawn anew within each."""
+    draw = np.random.default_rng(seed)
     hits = [np.array([answer.said == answer.truth for answer in own]) for own in _by_source(said)]
-    drawn = np.mean([draw.choice(own, (DRAWS, len(own))).mean(axis=1) for own in hits], axis=0)
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    return Row(name, mean_accuracy(said), float(low), float(high), baseline, bar)
+    means: NDArray[np.float64] = np.mean(
+        [draw.choice(own, (DRAWS, len(own))).mean(axis=1) for own in hits], axis=0
+    )
+    return means
 
 
 def draw_confusion(said: Sequence[Answer], file: Path) -> None:

@@ -54,3 +54,8 @@ class Row:
                 for name, found in self.more.items()
             },
         }
+
+
+def unseen(count: int) -> float:
+    """Return how often may happen what did not in so many trials, which no draw of them shows (95 %, rule of three)."""
+    return min(1.0, 3 / count)
