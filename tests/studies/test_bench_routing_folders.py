@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import routing
-from routing_bench import label_rows, shipped, signals
+from routing_bench import label_rows, plots, shipped, signals
 from routing_bench.corpus import Corpus, RowMissing, read
 from routing_bench.gains import FOREIGN, Rows, foreign, make
 from routing_bench.held_share import held_share
@@ -171,6 +171,13 @@ def test_the_share_is_held_on_traffic_of_a_folder_that_has_all_of_it(tmp_path: P
     mmlu(tmp_path / "a")
     with pytest.raises(RowMissing, match=r"routellm_gsm8k.*routellm_mmlu"):
         held_share([tmp_path / "a", tmp_path / "b"], quick=True)
+
+
+def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:
+    plots.draw(tmp_path / "plots", {}, [Row("a", 0.5, 0.4, 0.6)])
+    assert list((tmp_path / "plots").iterdir()) == []
+    plots.draw(tmp_path / "plots", {}, [Row("mmlu, 50 labels", 0.5, 0.4, 0.6)])
+    assert [file.name for file in (tmp_path / "plots").iterdir()] == ["routing_labels.png"]
 
 
 def test_without_a_gap_there_is_nothing_to_recover() -> None:
