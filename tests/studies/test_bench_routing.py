@@ -28,6 +28,9 @@ from tandem.classifier.judge import Judge
 from tests.fakes import artifacts
 from tests.fakes.encoders import WordEncoder
 
+# They learn for seconds, and a busy machine is slow.
+pytestmark = pytest.mark.timeout(180)
+
 DATA = Path(os.environ.get("TANDEM_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 REFERENCE = DATA / "eval_router.py"
 
@@ -97,6 +100,12 @@ def test_the_gate_holds_time_to_its_bar_alone() -> None:
     before = [row("t", 0.5, bar=1.0, smaller=True, timed=True).as_object()]
     assert not gate.regressions([row("t", 0.9, bar=1.0, smaller=True, timed=True)], before)
     assert gate.regressions([row("t", 1.1, bar=1.0, smaller=True, timed=True)], before)
+
+
+def test_the_gate_holds_a_size_to_its_bar_alone() -> None:
+    before = [Row("size", 8.90, 8.90, 8.90, bar=20, smaller=True).as_object()]
+    assert not gate.regressions([Row("size", 8.91, 8.91, 8.91, bar=20, smaller=True)], before)
+    assert gate.regressions([Row("size", 20.1, 20.1, 20.1, bar=20, smaller=True)], before)
 
 
 def test_a_bad_artifact_fails_the_gate(tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ from routing_bench.corpus import Corpus, RowMissing, read
 from routing_bench.signals import Fold, first_folds, scores
 from tests.fakes import artifacts
 
+# They learn for seconds, and a busy machine is slow.
+pytestmark = pytest.mark.timeout(180)
+
 WORDS = ("river", "treaty", "enzyme", "poem", "market", "planet", "statute")
 QUESTION = "Which of the many things said about the {} of {} in the year {} is the one that is true?"
 

@@ -115,7 +115,7 @@ def test_money_is_measured_by_what_the_answers_cost() -> None:
 def test_the_routing_bench_has_the_worst_scenario_as_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_share, "kinds", lambda _: pool())
     monkeypatch.setattr(held_share, "QUICK_REQUESTS", REQUESTS)
-    (row,) = held_share.held_share(Path("nowhere"), quick=True)
+    (row,) = held_share.held_share([Path("nowhere")], quick=True)
     assert (row.bar, row.met, row.more["scenarios"]) == (1.0, row.value <= 1.0, len(scenarios(REQUESTS)))
     # Of 3,000 requests a tenth of a point is three.
     assert 0.0 < row.low <= row.value < 3.0
@@ -123,4 +123,4 @@ def test_the_routing_bench_has_the_worst_scenario_as_a_row(monkeypatch: pytest.M
 
 def test_without_the_tables_that_traffic_is_drawn_from_there_is_no_row(tmp_path: Path) -> None:
     with pytest.raises(RowMissing):
-        held_share.held_share(tmp_path, quick=True)
+        held_share.held_share([tmp_path], quick=True)

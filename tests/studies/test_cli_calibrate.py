@@ -144,6 +144,7 @@ def test_diagrams(policy: Path, traffic: Path, tmp_path: Path) -> None:
         (["--target-share", "0.3", "--max-cost-per-1k", "1"], 2, "one of the two"),
         (["--target-share", "0.3", "--traffic", "FILE", "--from-ledger"], 2, "not both"),
         (["--target-share", "0.3", "--traffic", "FILE", "--hold"], 2, "only together with --write"),
+        (["--target-share", "0.3", "--since", "7d"], 2, "only together with --from-ledger"),
         (
             ["--target-share", "0.3", "--from-ledger", "--database", "sqlite:////none/l.sqlite"],
             1,

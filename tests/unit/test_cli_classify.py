@@ -116,13 +116,14 @@ def test_a_bad_line_gives_an_error_in_its_place_and_the_others_go_on(artifact: P
         {"messages": [{"role": "user", "text": "a"}] * 257},
         {"messages": [{"role": "robot", "text": "a"}]},
         {"messages": [{"role": "user"}]},
+        '{"text": "a", "id": NaN}',
     ]
     status, found = lines(artifact, {"text": "hi"}, *bad, "", {"text": "hi"})
     assert status == 1
     assert len(found) == len(bad) + 2
     assert "error" not in found[0]
     assert found[0] == found[-1]
-    assert [line["error"].partition(":")[0] for line in found[1:-1]] == [f"line {n}" for n in range(2, 12)]
+    assert [line["error"].partition(":")[0] for line in found[1:-1]] == [f"line {n}" for n in range(2, 13)]
     assert found[4]["id"] == 4
     assert all("; " in line["error"] or "needs" in line["error"] for line in found[1:-1])
 

@@ -108,7 +108,7 @@ def base_without(source: str, data: Path, bases: Path) -> Path:
 
 def questions(source: str, data: Path) -> list[Labelled]:
     """Return questions of a source with the outcomes of its pair of models."""
-    table = load_tables(data)[source]
+    table = load_tables(data, say)[source]
     rows, weak, strong = pair_rows(table, PAIRS[source])
     drawn = np.random.default_rng(0).permutation(len(rows))[: MOST_MEASURED + max(LABELS)]
     return [

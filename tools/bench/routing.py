@@ -4,7 +4,8 @@ With one folder, five-fold cross-validation; with two, learning from the first a
 file names; what a folder lacks is said and left out). Beside the router stand chance, the nearest neighbours on
 the same features, always R1, always Pro and the oracle. What the figures mean: docs/routing.md.
 
-The figures go to standard output, everything else to standard error. Exit status 1: with --gate, something got worse.
+The figures go to standard output, everything else to standard error. Exit status: 0 measured, 1 with --gate: something
+got worse, 2 a folder, the artifact or the file of --gate cannot be used.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,7 +35,9 @@ from routing_bench.row import Row
 from routing_bench.shipped import shipped
 from routing_bench.slices import slices
 from routing_bench.translated import pairs, translated
+from tandem.classifier.artifact import load_artifact
 from tandem.classifier.encoder import Encoder, EncoderUnusable, named_encoder
+from tandem.classifier.errors import ArtifactUnusable
 from tandem.classifier.settings import DEFAULT_ARTIFACT
 from tandem.training.classifier.data import DataMissing
 from tandem.training.classifier.vectors import KeptVectors, default_folder
@@ -60,6 +64,13 @@ class Options(argparse.Namespace):
     json: bool
     plots: Path | None
     quick: bool
+
+
+def _count(word: str) -> int:
+    count = int(word)
+    if count < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return count
 
 
 def arguments(words: Sequence[str] | None = None) -> Options:
@@ -91,7 +102,9 @@ def arguments(words: Sequence[str] | None = None) -> Options:
         metavar="NAME",
         help="measure with a sentence encoder too, such as minilm; those rows end in its name",
     )
-    parser.add_argument("--sample", type=int, metavar="N", help="only so many questions of each table, drawn")
+    parser.add_argument(
+        "--sample", type=_count, metavar="N", help="only so many questions of each table, drawn"
+    )
     parser.add_argument(
         "--nested",
         action="store_true",
@@ -101,18 +114,6 @@ def arguments(words: Sequence[str] | None = None) -> Options:
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="write pictures into this folder")
     parser.add_argument("--quick", action="store_true", help="fewer draws, no label efficiency")
     return parser.parse_args(words, Options())
-
-
-def asked_by(train: Path, test: Path | None) -> list[Row]:
-    """Return the rows of language and asker, of the folder that is measured on.
-
-    Raises:
-        RowMissing: there are no labelled texts.
-    """
-    try:
-        return asker_rows(test or train, pairs())
-    except FileNotFoundError as missing:
-        raise RowMissing(str(missing)) from None
 
 
 class Bench:
@@ -126,19 +127,20 @@ class Bench:
 
     def rows(self) -> Iterator[Row]:
         """Give every row as soon as it is measured."""
+        train, test = self._folders
         yield from self.learned()
-        yield from slices(self._corpus, self.crossed())
+        yield from self._try("slices", lambda: slices(self._corpus, self.crossed()))
         folds = signals.first_folds(self._corpus)
         yield from self._try("route flips", lambda: signals.flips(folds))
         yield from self._try("turns", lambda: turns.turns(folds))
         yield from self._try("turns of MT-Bench", lambda: turns.judged_turns(self._corpus))
         yield from self._try("task and domain", lambda: label_rows(self.labelled))
-        yield from self._try("language and asker", lambda: asked_by(*self._folders))
-        yield from translated(self._artifact)
-        data, quick = self._folders[1] or self._folders[0], self._corpus.quick
-        yield from self._try("share controller", lambda: held_share(data, quick=quick))
-        yield from shipped(self._corpus, self._artifact)
-        yield from speed.product(self._artifact)
+        yield from self._try("language and asker", lambda: asker_rows(train, test, pairs()))
+        yield from self._try("translation", lambda: translated(self._artifact))
+        folders, quick = [*([test] if test else []), train], self._corpus.quick
+        yield from self._try("share controller", lambda: held_share(folders, quick=quick))
+        yield from self._try("shipped artifact", lambda: shipped(self._corpus, self._artifact, test or train))
+        yield from self._try("the product", lambda: speed.product(self._artifact))
 
     def encoded(self, encoder: Encoder) -> Iterator[Row]:
         """Give the rows of what is learned, and of the time it takes, with an encoder; the corpus is read with it."""
@@ -156,20 +158,16 @@ class Bench:
                 lambda name=name: [signals.complexity(self._corpus, name)],  # type: ignore[misc]  # too
             )
         for name, found in self.crossed().items():
-            yield signals.calibrated(name, found, IN_DOMAIN)
+            yield from self._try(
+                f"ECE of R1 suffices, {name}",
+                lambda name=name, found=found: [signals.calibrated(name, found, IN_DOMAIN)],  # type: ignore[misc]  # too
+            )
 
     @cached_property
     def labelled(self) -> dict[str, list[Answer]]:
-        """The answers on labelled texts of sources that nothing was learned from, by kind.
-
-        Raises:
-            RowMissing: there are no labelled texts.
-        """
+        """The answers on labelled texts of sources that nothing was learned from, by kind."""
         train, test = self._folders
-        try:
-            return learned_elsewhere(train, test) if test else left_out(train)
-        except FileNotFoundError as missing:
-            raise RowMissing(str(missing)) from None
+        return learned_elsewhere(train, test) if test else left_out(train)
 
     def crossed(self) -> dict[str, Measured]:
         """Return the tables measured by question."""
@@ -189,10 +187,14 @@ class Bench:
         except RowMissing as missing:
             say(f"{name}: left out, {missing}")
             return []
+        told = [row for row in rows if not math.isnan(row.value)]
         for row in rows:
-            say(f"{row.name}: {row.value:.4f} [{row.low:.4f}, {row.high:.4f}]")
+            if row in told:
+                say(f"{row.name}: {row.value:.4f} [{row.low:.4f}, {row.high:.4f}]")
+            else:
+                say(f"{row.name}: left out, both models are equally good on these questions")
         say(f"    {time.perf_counter() - started:.0f} s")
-        return rows
+        return told
 
 
 def with_encoder(options: Options, encoder: Encoder) -> list[Row]:
@@ -214,7 +216,11 @@ def with_nested(corpus: Corpus, options: Options) -> int:
 
 def show(rows: Sequence[Row], as_table: Callable[[Sequence[Row]], str], options: Options) -> None:
     """Print the rows: a table, or one object."""
-    print(json.dumps({"rows": [row.as_object() for row in rows]}) if options.json else as_table(rows))
+    print(
+        json.dumps({"rows": [row.as_object() for row in rows]}, allow_nan=False)
+        if options.json
+        else as_table(rows)
+    )
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -222,8 +228,13 @@ def main(words: Sequence[str] | None = None) -> int:
     options = arguments(words)
     try:
         encoder = named_encoder(options.encoder) if options.encoder else None
+        # What takes part at the end only is looked at before anything is measured.
+        load_artifact(options.artifact)
+        committed = gate.read(options.gate) if options.gate else []
+        if options.plots:
+            options.plots.mkdir(parents=True, exist_ok=True)
         corpus = read(options.train, options.test, options.quick, options.sample)
-    except (DataMissing, EncoderUnusable) as missing:
+    except (DataMissing, EncoderUnusable, ArtifactUnusable, gate.BaselineUnusable, OSError) as missing:
         say(str(missing))
         return 2
     if options.nested:
@@ -238,7 +249,7 @@ def main(words: Sequence[str] | None = None) -> int:
             for kind, said in bench.labelled.items():
                 draw_confusion(said, options.plots / f"{kind}.png")
     show(rows, table, options)
-    problems = gate.regressions(rows, gate.read(options.gate)) if options.gate else []
+    problems = gate.regressions(rows, committed)
     for problem in problems:
         say(f"worse: {problem}")
     return 1 if problems else 0

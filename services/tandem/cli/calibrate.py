@@ -103,6 +103,8 @@ def calibrate(
         raise typer.BadParameter("give --target-share or --max-cost-per-1k, one of the two")
     if traffic is not None and from_ledger:
         raise typer.BadParameter("give --traffic or --from-ledger, not both")
+    if since is not None and not from_ledger:
+        raise typer.BadParameter("has a meaning only together with --from-ledger", param_hint="--since")
     if hold and not write:
         raise typer.BadParameter("has a meaning only together with --write", param_hint="--hold")
     policy_file = policy or deploy_folder() / "policy.yaml"

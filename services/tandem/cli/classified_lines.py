@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TextIO
+from typing import Any, Final, NoReturn, TextIO
 
 from google.protobuf.json_format import MessageToDict
 
@@ -91,9 +91,13 @@ def question(text: str) -> classifier_pb2.ClassifyRequest:
 
 def _parsed(line: bytes) -> Any:
     try:
-        return json.loads(line)
+        return json.loads(line, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise BadLine(f"it is no JSON: {error}; {_FORM}") from None
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number of JSON")
 
 
 def _others(parsed: object) -> dict[str, Any]:

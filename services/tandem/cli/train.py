@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -92,15 +93,17 @@ def classifier(
 
 def _learn(data: Path, out: Path, encoder: str | None, *, choose: bool) -> None:
     from tandem.classifier.encoder import EncoderUnusable, named_encoder
+    from tandem.classifier.errors import ArtifactUnusable
     from tandem.training.classifier.choosing import NothingToChoose
     from tandem.training.classifier.data import DataMissing
     from tandem.training.classifier.train import train
     from tandem.training.classifier.vectors import KeptVectors, default_folder
 
+    _check_writable(out)
     try:
         vectors = KeptVectors(named_encoder(encoder), default_folder(), _say) if encoder else None
         revision = train(data, out, _say, vectors, choosing=choose)
-    except (DataMissing, EncoderUnusable, NothingToChoose) as error:
+    except (DataMissing, EncoderUnusable, NothingToChoose, ArtifactUnusable, OSError) as error:
         _fail(str(error))
     print(f"{revision}  {out}  {out.stat().st_size / 2**20:.1f} MiB")
 
@@ -111,6 +114,7 @@ def _adapt(url: str, artifact: Path | None, out: Path, *, as_json: bool) -> None
     from tandem.ledger.errors import LedgerUnusable
     from tandem.training.classifier.own_traffic import NotBetter, TooFewLabels, learn
 
+    _check_writable(out)
     try:
         made = learn(url, artifact or DEFAULT_ARTIFACT, out, _say)
     except NotBetter as refused:
@@ -132,6 +136,14 @@ def _show(measured: Measured, revision: str | None, *, as_json: bool) -> None:
     from tandem.training.classifier.own_report import as_object, table
 
     print(json.dumps(as_object(measured, revision)) if as_json else table(measured))
+
+
+def _check_writable(out: Path) -> None:
+    """Find out before training, which takes minutes, that its result cannot be written."""
+    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        _fail(
+            f"{out} cannot be written: {out.parent} is no folder that you may write to; name another one by --out"
+        )
 
 
 def _say(text: str) -> None:

@@ -16,6 +16,7 @@ from tandem.training.classifier import choosing, design
 from tandem.training.classifier.choosing import Grid, Known, NothingToChoose
 from tandem.training.classifier.data import Pair, Table
 from tandem.training.classifier.hyperparameters import OWN, Hyperparameters
+from tandem.training.classifier.labelled import LABELS_FILE
 from tandem.training.classifier.train import chosen_on
 
 PAIR = Pair("small", "weak", "strong")
@@ -126,6 +127,7 @@ def test_the_command_says_what_to_do_where_there_is_nothing_to_choose_on(
         **{side: found.tolist() for side, found in small.outcomes.items()},
     }
     pq.write_table(pa.table(columns), tmp_path / "routellm_mmlu.parquet")
+    (tmp_path / LABELS_FILE).touch()
     out = tmp_path / "artifact"
     made = CliRunner().invoke(
         app, ["train", "classifier", "--data", str(tmp_path), "--choose", "--out", str(out)]

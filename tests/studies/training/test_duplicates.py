@@ -54,7 +54,7 @@ def test_no_label_is_on_both_sides(drawn: list[int], seed: int) -> None:
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded answers in {DATA}; set TANDEM_DATA")
 def test_recorded_questions_do_not_leak_between_folds() -> None:
     """By a comparison of its own: the same letters and ideographs, whatever stands between them."""
-    tables = load_tables(DATA)
+    tables = load_tables(DATA, print)
     for name in ("gsm8k", "zeroeval"):
         table = tables[name]
         assert name in PAIRS

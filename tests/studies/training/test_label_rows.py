@@ -18,6 +18,7 @@ from routing_bench.label_rows import (
     macro_f1,
     mean_accuracy,
 )
+from routing_bench.signals import share
 from tandem.training.classifier.labelled import Labelled
 from tandem.training.classifier.labels import KINDS, LabelHead, Rows
 
@@ -47,6 +48,16 @@ def test_macro_f1_is_that_of_scikit_learn() -> None:
     assert macro_f1(both) == pytest.approx(
         f1_score(truth, claims, average="macro", labels=sorted(set(truth)))
     )
+
+
+def test_every_figure_has_its_noise() -> None:
+    """Or the gate would take one text more that is wrong for a regression."""
+    both = [*GAOKAO, *MBPP, *said("bbh", "en", [("reasoning", "factual"), ("reasoning", "reasoning")] * 5)]
+    rows = {row.name: row for row in label_rows({"task": both})}
+    for name in ("task, macro-F1, all", "task, macro-F1, zh", "task, Chinese minus English"):
+        assert rows[name].low < rows[name].value < rows[name].high
+    assert rows["task of mbpp"].low == pytest.approx(0.5), "six of six"
+    assert share("flips", np.zeros(300, np.bool_), None).high == pytest.approx(0.01)
 
 
 def test_rows_have_the_bar_the_language_gap_and_each_source() -> None:

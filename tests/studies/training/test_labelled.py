@@ -18,8 +18,8 @@ from tandem.training.classifier.labelled import (
 from tandem.training.classifier.professional import LAY, PROFESSIONAL, asker
 
 
-def row(text: str, source: str, task: str | None, **more: str) -> dict[str, str | None]:
-    known = {
+def row(text: str, source: str, task: str | None, **more: str | None) -> dict[str, str | None]:
+    known: dict[str, str | None] = {
         "text": text,
         "lang": "en",
         "task": task,
@@ -40,7 +40,8 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Labelled]:
         row("cell", "gaokao", "factual", group="2010-2022_Biology_MCQs", lang="zh"),
         row("play", "awesome_zh:prompts-zh.json", "creative", lang="zh"),
         row("poem", "ifeval", None, qkey=key),
-        row("unknown", "ifeval", None),
+        row("unknown", "ifeval", None, domain=None),
+        row("abstract", "pubmedqa", None, domain="medical"),
         *(row(f"riddle {number}", "bbh", "reasoning") for number in range(MOST_OF_SOURCE + 20)),
     ]
     pq.write_table(pa.Table.from_pylist(rows), folder / "labels_task_domain_lang.parquet")
@@ -67,6 +68,7 @@ def test_two_files_of_one_making_are_one_source(read: dict[str, Labelled]) -> No
 def test_a_label_given_by_hand_is_used_and_no_label_means_left_out(read: dict[str, Labelled]) -> None:
     assert read["poem"].task in set(hand_labels()["ifeval"].values())
     assert "unknown" not in read
+    assert (read["abstract"].task, read["abstract"].domain) == (None, "medical")
 
 
 def test_a_source_has_at_most_so_many_texts(read: dict[str, Labelled]) -> None:

@@ -102,6 +102,8 @@ def test_an_offer_to_go_on_adds_nothing(offer: str) -> None:
         "now prove the converse",
         "same for the cube root",
         "give an example",
+        "I don't get it",
+        "I'm lost, sorry.",
         "等等，应该是奇数吧",
         "你确定吗？",
         "举个例子",

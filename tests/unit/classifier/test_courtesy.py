@@ -73,9 +73,9 @@ def test_what_is_left_is_a_part_of_the_text(text: str) -> None:
     ],
 )
 def test_the_time_is_bounded(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     without_courtesy(text)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1, "a pattern that tries everything again takes minutes"
 
 
 def test_the_length_that_counts_is_without_courtesy_too() -> None:

@@ -117,7 +117,7 @@ class Waiting(WordEncoder):
 
     def encode(self, text: str) -> Vector:
         """Wait, then encode."""
-        assert self.go.wait(5), "the loop stood still while a text was encoded"
+        assert self.go.wait(60), "the loop stood still while a text was encoded"
         return super().encode(text)
 
 
@@ -126,7 +126,7 @@ async def test_others_go_on_while_a_text_is_encoded(tmp_path: Path) -> None:
     core = ClassifierCore(Holding(Judge(load_artifact(written(tmp_path / "a", words), lambda _: words))))
     message = types_pb2.Message(role=types_pb2.ROLE_USER, parts=[types_pb2.Part(text="the theorem of bread")])
     request = classifier_pb2.ClassifyRequest(messages=[message])
-    answering = asyncio.create_task(core.classify(request, call()))
+    answering = asyncio.create_task(core.classify(request, call(seconds=60)))
     await asyncio.sleep(0.01)
     assert not answering.done()
     words.go.set()

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from routing_bench.label_rows import UNDECIDED, Answer, accuracy, laid_out, macro_f1
+from routing_bench.label_rows import UNDECIDED, Answer, accuracy, laid_out, macro_f1_row
 from routing_bench.row import Row
 from routing_bench.translated import Pairs
 from tandem.classifier.language import language_of
@@ -30,24 +30,27 @@ from tandem.training.classifier.professional import (
 LANGUAGES: Final = ("en", "zh")
 
 
-def asker_rows(folder: Path, short: Pairs) -> list[Row]:
-    """Return the rows of the labelled texts of a folder; `short` are questions in English and in Chinese.
-
-    Raises:
-        FileNotFoundError: the folder has no labelled texts.
-    """
-    texts = [text for text in labelled_texts(folder) if text.family != GENERATED]
+def asker_rows(train: Path, test: Path | None, short: Pairs) -> list[Row]:
+    """Return the rows of the labelled texts of a folder; `short` are questions in English and in Chinese."""
+    learned = _texts(train)
+    asked = learned if test is None else _texts(test)
     ours = [
         Answer("ours", language, language, language_of(text).value, 1.0)
         for pair in short
         for language, text in zip(LANGUAGES, pair, strict=True)
     ]
     found = {
-        "language": [answer for answer in map(_language, texts) if answer.truth in LANGUAGES],
+        "language": [answer for answer in map(_language, asked) if answer.truth in LANGUAGES],
         "language of short questions": ours,
-        "professional, source left out": list(_askers([*texts, *generated_askers()])),
+        "professional, source left out": list(
+            _askers([*learned, *generated_askers()], [] if test is None else asked)
+        ),
     }
     return list(_rows(found))
+
+
+def _texts(folder: Path) -> list[Labelled]:
+    return [text for text in labelled_texts(folder) if text.family != GENERATED]
 
 
 def _language(text: Labelled) -> Answer:
@@ -56,24 +59,32 @@ def _language(text: Labelled) -> Answer:
 
 def _rows(found: Mapping[str, Sequence[Answer]]) -> Iterator[Row]:
     for name, said in found.items():
+        if not said:
+            continue
         yield accuracy(name, said)
         for language in LANGUAGES:
-            yield accuracy(f"{name}, {language}", [answer for answer in said if answer.language == language])
-        value = macro_f1(said)
-        yield Row(f"{name}, macro-F1", value, value, value)
+            if own := [answer for answer in said if answer.language == language]:
+                yield accuracy(f"{name}, {language}", own)
+        yield macro_f1_row(f"{name}, macro-F1", said)
 
 
-def _askers(texts: Sequence[Labelled]) -> Iterator[Answer]:
-    """Give who is said to ask each text of every family that tells, by heads that learned none of the family."""
-    known = [text for text in texts if asker(text)]
+def _askers(learning: Sequence[Labelled], others: Sequence[Labelled]) -> Iterator[Answer]:
+    """Give who is said to ask each text of every family that tells, by heads that learned none of the family.
+
+    The others are asked; where there are none, those that are learned from.
+    """
+    known = [text for text in learning if asker(text)]
+    count = len(known)
+    known += [text for text in others if asker(text)]
     rows = laid_out(known)
     near = clusters([text.text for text in known], [str(at) for at in range(len(known))])
     families = np.array([text.family for text in known])
-    for family in sorted({*families.tolist()} - {GENERATED}):
+    start = count if others else 0
+    for family in sorted({*families[start:].tolist()} - {GENERATED}):
         held = families == family
-        learned = np.flatnonzero(~held & ~np.isin(near, near[held]))
+        places = start + np.flatnonzero(held[start:])
+        learned = np.flatnonzero((~held & ~np.isin(near, near[places]))[:count])
         head = fit_professional(rows.take(learned), [known[at] for at in learned.tolist()], calibrate=False)
-        places = np.flatnonzero(held)
         asked = [known[at] for at in places.tolist()]
         for text, chance in zip(asked, _chances(head, rows.take(places)), strict=True):
             likelier = PROFESSIONAL if chance > 0.5 else LAY

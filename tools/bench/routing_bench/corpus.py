@@ -15,9 +15,18 @@ from tandem.classifier.encoder import Encoder
 from tandem.classifier.features import Batch
 from tandem.training.classifier import design
 from tandem.training.classifier.anchors import anchors
-from tandem.training.classifier.data import PAIRS, Table, difficulty, load_tables, pair_rows
+from tandem.training.classifier.data import (
+    LEAST_MODELS,
+    PAIRS,
+    DataMissing,
+    Table,
+    difficulty,
+    load_tables,
+    pair_rows,
+)
 from tandem.training.classifier.duplicates import clusters
 from tandem.training.classifier.folds import FOLDS, GROUP_FOLDS, numbered, splits
+from tandem.training.classifier.labelled import LABELS_FILE
 from tandem.training.classifier.otherwise import otherwise
 from tandem.training.classifier.routing import FOREIGN_TRUST, OWN_TRUST, Targets, labels
 
@@ -88,6 +97,8 @@ class Corpus:
         """
         source = self.source(name)
         rows, _, _ = self.pair(name)
+        if groups and len({source.table.groups[row] for row in rows}) < 2:
+            raise RowMissing(f"the questions of {name} are of one group, or of none that is known")
         if not self.two:
             kept = source.table.groups if groups else source.labels
             folds = GROUP_FOLDS if groups else FOLDS
@@ -98,7 +109,7 @@ class Corpus:
         learned, asked = rows[~tested], rows[tested]
         if groups:
             known = {source.table.groups[row] for row in learned}
-            asked = asked[[source.table.groups[row] not in known for row in asked]]
+            asked = asked[[source.table.groups[row] not in known | {name} for row in asked]]
         if not len(learned) or not len(asked):
             raise RowMissing(f"nothing of {name} to {'measure on' if len(learned) else 'learn from'}")
         yield learned[~np.isin(source.labels[learned], source.labels[asked])], asked
@@ -146,7 +157,10 @@ class Corpus:
             if name == target or name not in self.sources:
                 continue
             source = self.sources[name]
-            learned, _, _ = self.pair(name)
+            try:
+                learned, _, _ = self.pair(name)
+            except RowMissing:
+                continue
             learned = learned[~source.tested[learned]]
             learned = learned[[source.table.groups[row] not in left_out for row in learned]]
             learned = learned[~self._seen(source.table, learned, *asked)]
@@ -185,10 +199,16 @@ class Corpus:
         )
 
     def measured(self, target: str) -> Rows:
-        """Return the rows of a table of which nothing is learned: those of the second folder, if it has any."""
+        """Return the rows of a table of which nothing is learned: with a second folder, those of that.
+
+        Raises:
+            RowMissing: there are none.
+        """
         rows, _, _ = self.pair(target)
-        tested = self.source(target).tested[rows]
-        return rows[tested] if tested.any() else rows
+        asked = rows[self.source(target).tested[rows]] if self.two else rows
+        if not len(asked):
+            raise RowMissing(f"nothing of {target} to measure on")
+        return asked
 
     @staticmethod
     def _seen(table: Table, rows: Rows, texts: Sequence[str], keys: Sequence[str]) -> NDArray[np.bool_]:
@@ -203,8 +223,16 @@ class Corpus:
         return design.batch(texts, self.encoder)
 
     def difficulties(self, name: str) -> tuple[Source, Numbers]:
-        """Return a table and how hard each question was for its models, 0 to 10."""
+        """Return a table and how hard each question was for its models, 0 to 10.
+
+        Raises:
+            RowMissing: there is no table, or too few models to tell.
+        """
         source = self.source(name)
+        if len(source.table.outcomes) < LEAST_MODELS:
+            raise RowMissing(
+                f"{name} has the answers of {len(source.table.outcomes)} models, not of {LEAST_MODELS}"
+            )
         return source, difficulty(source.table)
 
 
@@ -226,6 +254,11 @@ def joined(batches: Sequence[Batch]) -> Batch:
     )
 
 
+def say(text: str) -> None:
+    """Tell people what happens."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def read(
     train: Path,
     test: Path | None,
@@ -233,9 +266,13 @@ def read(
     sample: int | None = None,
     encoder: Encoder | None = None,
 ) -> Corpus:
-    """Read the folders and extract the features of all questions, or of a sample of each table."""
-    first = load_tables(train)
-    second = load_tables(test) if test else {}
+    """Read the folders and extract the features of all questions, or of a sample of each table.
+
+    Raises:
+        DataMissing: a folder has none; the second one may have labelled texts alone.
+    """
+    first = load_tables(train, say)
+    second = _second(test) if test else {}
     sources = {}
     for name in (*first, *(name for name in second if name not in first)):
         if name not in PAIRS:
@@ -244,7 +281,7 @@ def read(
         tested = np.concatenate(
             [np.full(len(tables[name]), tables is second) for tables in (first, second) if name in tables]
         )
-        print(f"reading {name}: {len(tested)} questions", file=sys.stderr, flush=True)
+        say(f"reading {name}: {len(tested)} questions")
         table = _whole(parts)
         said = otherwise(table.texts, [table.language] * len(table))
         if sample and sample < len(table):
@@ -258,6 +295,15 @@ def read(
             clusters(table.texts, table.keys),
         )
     return Corpus(sources, test is not None, quick, encoder)
+
+
+def _second(folder: Path) -> dict[str, Table]:
+    try:
+        return load_tables(folder, say)
+    except DataMissing:
+        if (folder / LABELS_FILE).is_file():
+            return {}
+        raise
 
 
 def _whole(parts: Sequence[Table]) -> Table:
@@ -277,5 +323,5 @@ def _whole(parts: Sequence[Table]) -> Table:
         first.domains + second.domains,
         first.language,
         outcomes,
-        first.second + second.second,
+        first.second + second.second if first.second and second.second else (),
     )

@@ -148,6 +148,8 @@ def make(wanted: Wanted, corpus: Corpus) -> Row:
     """
     found = wanted.measure(corpus)
     outcomes = [each.outcome for each in found]
+    if not all(map(len, outcomes)):
+        raise RowMissing("no question is left to measure on")
     low, high = interval(outcomes)
     beside = [others(each) for each in found]
     more: dict[str, float | int | None] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,26 +10,24 @@ import share
 from routing_bench.corpus import RowMissing
 from routing_bench.row import Row
 from share_report import BAR
-from share_traffic import kinds, scenarios
+from share_traffic import Question, kinds, scenarios
 
 REQUESTS: Final = 20_000
 QUICK_REQUESTS: Final = 4_000
 
 
-def held_share(data: Path, *, quick: bool) -> list[Row]:
+def held_share(folders: Sequence[Path], *, quick: bool) -> list[Row]:
     """Return the largest error of the share once it has settled, in points, over all scenarios.
 
-    Its interval is that from the best scenario to the worst.
+    Its interval is that from the best scenario to the worst. The traffic is drawn from the first folder that has all
+    of it: nothing is learned from it.
 
     Raises:
-        RowMissing: a table that the traffic is drawn from is not there.
+        RowMissing: none has.
     """
     requests = QUICK_REQUESTS if quick else REQUESTS
-    try:
-        pool = kinds(data)
-    except FileNotFoundError as missing:
-        raise RowMissing(str(missing)) from None
-    bench = share.Bench(share.arguments([str(data), "--requests", str(requests)]), pool)
+    folder, pool = _traffic(folders)
+    bench = share.Bench(share.arguments([str(folder), "--requests", str(requests)]), pool)
     errors = []
     for scenario in scenarios(requests):
         replay, routed = bench.run(scenario)
@@ -46,3 +45,17 @@ def held_share(data: Path, *, quick: bool) -> list[Row]:
             more=more,
         )
     ]
+
+
+def _traffic(folders: Sequence[Path]) -> tuple[Path, dict[str, list[Question]]]:
+    lacking = []
+    for folder in folders:
+        try:
+            found = kinds(folder)
+        except (FileNotFoundError, KeyError) as missing:
+            lacking.append(f"{folder}: {missing}")
+            continue
+        if all(found.values()):
+            return folder, found
+        lacking.append(f"{folder}: a table without rows")
+    raise RowMissing("; ".join(lacking))

@@ -14,12 +14,15 @@ from routing_bench.row import Row
 
 
 def draw(folder: Path, found: dict[str, Measured], rows: list[Row]) -> None:
-    """Write the pictures into a folder, which is made if it is not there."""
+    """Write the pictures of what was measured into a folder, which is made if it is not there."""
     mpl.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
-    _curves(folder / "routing_curves.png", found)
-    _reliability(folder / "routing_reliability.png", [row for row in rows if "reliability" in row.more])
-    _labels(folder / "routing_labels.png", [row for row in rows if row.name.endswith(" labels")])
+    if found:
+        _curves(folder / "routing_curves.png", found)
+    if reliable := [row for row in rows if "reliability" in row.more]:
+        _reliability(folder / "routing_reliability.png", reliable)
+    if labels := [row for row in rows if row.name.endswith(" labels")]:
+        _labels(folder / "routing_labels.png", labels)
 
 
 def _curves(file: Path, found: dict[str, Measured]) -> None:

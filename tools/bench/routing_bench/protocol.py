@@ -99,11 +99,14 @@ def oracle(outcome: Outcome) -> Outcome:
 
 
 def interval(outcomes: list[Outcome], seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the mean APGR of outcomes, questions drawn anew."""
+    """Return the 95 % bootstrap interval of the mean APGR of outcomes, questions drawn anew; NaN without any gap."""
     draw = np.random.default_rng(seed)
     each = max(1, RESAMPLES // len(outcomes))
     means = np.zeros(each)
     for outcome in outcomes:
         means += [apgr(outcome.take(draw.integers(0, len(outcome), len(outcome)))) for _ in range(each)]
-    low, high = np.nanpercentile(means / len(outcomes), (2.5, 97.5))
+    told = means[~np.isnan(means)]
+    if not len(told):
+        return float("nan"), float("nan")
+    low, high = np.percentile(told / len(outcomes), (2.5, 97.5))
     return float(low), float(high)

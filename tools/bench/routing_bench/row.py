@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,9 +32,9 @@ class Row:
         return self.value <= self.bar if self.smaller else self.value >= self.bar
 
     def as_object(self) -> dict[str, Any]:
-        """Return the row for JSON; numbers to four digits."""
+        """Return the row for JSON; numbers to four digits, null where there is none to tell."""
         numbers = {
-            name: None if found is None else round(found, 4)
+            name: None if found is None or math.isnan(found) else round(found, 4)
             for name, found in (
                 ("value", self.value),
                 ("low", self.low),
@@ -48,5 +49,13 @@ class Row:
             "met": self.met,
             "smaller_is_better": self.smaller,
             "timed": self.timed,
-            **self.more,
+            **{
+                name: None if isinstance(found, float) and math.isnan(found) else found
+                for name, found in self.more.items()
+            },
         }
+
+
+def unseen(count: int) -> float:
+    """Return how often may happen what did not in so many trials, which no draw of them shows (95 %, rule of three)."""
+    return min(1.0, 3 / count)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -14,12 +14,14 @@ from routing_bench.contenders import Learned, Measured, learn
 from routing_bench.corpus import Corpus, RowMissing
 from routing_bench.perturb import KINDS, perturbed
 from routing_bench.protocol import RESAMPLES
-from routing_bench.row import Row
+from routing_bench.row import Row, unseen
 from tandem.classifier.courtesy import without_courtesy
 from tandem.training.classifier import calibration, design
 from tandem.training.classifier.data import PAIRS
 from tandem.training.classifier.folds import numbered, splits
 from tandem.training.classifier.routing import FOREIGN_TRUST, OWN_TRUST, fit_twice, score
+
+Numbers = NDArray[np.floating]
 
 COMPLEXITY: Final = {
     "mmlupro": ("complexity, MMLU-Pro", 0.38, 0.45),
@@ -28,6 +30,8 @@ COMPLEXITY: Final = {
 }
 FLIP_TABLES: Final = ("mmlu", "gsm8k", "lexeval", "llmrouter")
 FLIP_QUESTIONS: Final = 250
+LEAST_CALIBRATED: Final = 50
+"""Fewest questions that calibration is measured on."""
 SHARE: Final = 0.3
 """Of the strong model, for flips: the default target."""
 
@@ -48,12 +52,16 @@ def complexity(corpus: Corpus, name: str) -> Row:
         heads = fit_twice(laid.rows(features), other, hard[learned, None])
         rated[asked] = heads.predict(laid.rows(design.take(source.features, asked)))[:, 0]
     kept = np.flatnonzero(~np.isnan(rated))
-    draw = np.random.default_rng(0)
-    again = [_rank(rated, hard, draw.choice(kept, len(kept))) for _ in range(RESAMPLES)]
-    low, high = np.percentile(again, (2.5, 97.5))
-    return Row(
-        label, _rank(rated, hard, kept), float(low), float(high), baseline, bar, more={"questions": len(kept)}
-    )
+    return replace(rank_correlation(label, rated[kept], hard[kept]), baseline=baseline, bar=bar)
+
+
+def rank_correlation(name: str, rated: Numbers, hard: Numbers) -> Row:
+    """Return how alike two rankings of questions are."""
+    draw, places = np.random.default_rng(0), np.arange(len(rated))
+    again = [_rank(rated, hard, draw.choice(places, len(places))) for _ in range(RESAMPLES)]
+    low, high = np.nanpercentile(again, (2.5, 97.5))
+    value = _rank(rated, hard, places)
+    return Row(name, value, float(low), float(high), more={"questions": len(places)})
 
 
 def _splits(corpus: Corpus, name: str) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
@@ -67,7 +75,7 @@ def _splits(corpus: Corpus, name: str) -> Iterator[tuple[NDArray[np.intp], NDArr
     yield learned[~np.isin(source.labels[learned], source.labels[asked])], asked
 
 
-def _rank(rated: NDArray[np.float32], hard: NDArray[np.float32], rows: NDArray[np.intp]) -> float:
+def _rank(rated: Numbers, hard: Numbers, rows: NDArray[np.intp]) -> float:
     return float(spearmanr(rated[rows], hard[rows]).statistic)
 
 
@@ -92,7 +100,12 @@ def calibrated(name: str, measured: Measured, bar: float | None) -> Row:
     """Return the expected calibration error of "R1 suffices".
 
     Chance alone raises the error of a drawn sample above that of its source, so the bootstrap's interval is reflected.
+
+    Raises:
+        RowMissing: there are too few questions to learn a curve from.
     """
+    if len(measured.outcome) < LEAST_CALIBRATED:
+        raise RowMissing(f"{len(measured.outcome)} questions, fewer than {LEAST_CALIBRATED}")
     claimed, truth = suffices(measured)
     draw = np.random.default_rng(0)
     again = [
@@ -125,9 +138,10 @@ def first_folds(corpus: Corpus) -> list[Fold]:
     """Return some questions of each table whose routes may turn."""
     folds = []
     for name in FLIP_TABLES:
-        if name not in corpus.sources:
+        try:
+            learned, asked = next(corpus.splits(name))
+        except RowMissing:
             continue
-        learned, asked = next(corpus.splits(name))
         found = learn(corpus.learning(name, learned, asked))
         asked = np.random.default_rng(0).permutation(asked)[:FLIP_QUESTIONS]
         table, pair = corpus.source(name).table, PAIRS[name]
@@ -170,6 +184,8 @@ def share(name: str, turned: NDArray[np.bool_], bar: float | None) -> Row:
     draw = np.random.default_rng(0)
     again = [turned[draw.integers(0, len(turned), len(turned))].mean() for _ in range(RESAMPLES)]
     low, high = np.percentile(again, (2.5, 97.5))
+    if not turned.any():
+        high = unseen(len(turned))
     return Row(
         name,
         float(turned.mean()),

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 Rows = NDArray[np.intp]
 Qualities = NDArray[np.float32]
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +79,30 @@ LEAST_MODELS: Final = 8
 
 
 class DataMissing(Exception):
-    """The folder holds none of the tables."""
+    """The folder lacks what is to be read; the message says what."""
 
 
-def load_tables(folder: Path) -> dict[str, Table]:
-    """Read every table that the folder holds, by name; a table without a column it needs is left out.
+def load_tables(folder: Path, say: Say) -> dict[str, Table]:
+    """Read every table that the folder holds, by name; one that lacks what it needs is told and left out.
 
     Raises:
-        DataMissing: there is none.
+        DataMissing: there is none, or a file is no table.
     """
     tables: dict[str, Table] = {}
     for name, (file, read) in _READERS.items():
-        if (folder / file).is_file():
-            try:
-                tables[name] = read(name, folder)
-            except KeyError:
-                continue
+        if not (folder / file).is_file():
+            continue
+        try:
+            table = read(name, folder)
+        except KeyError as column:
+            say(f"{folder / file}: left out, it has no column {column}")
+        except FileNotFoundError as missing:
+            say(f"{folder / file}: left out, {missing}")
+        else:
+            if len(table):
+                tables[name] = table
+            else:
+                say(f"{folder / file}: left out, it has no rows")
     if not tables:
         raise DataMissing(
             f"{folder} holds none of {', '.join(file for file, _ in _READERS.values())}. Name the folder with the "
@@ -120,20 +130,34 @@ def difficulty(table: Table) -> Qualities:
 
 
 def _read(folder: Path, file: str) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = pq.read_table(folder / file).to_pydict()
+    if not (folder / file).is_file():
+        raise FileNotFoundError(f"there is no {file} beside it")
+    try:
+        found: dict[str, list[Any]] = pq.read_table(folder / file).to_pydict()
+    except pa.ArrowInvalid as error:
+        raise DataMissing(f"{folder / file} cannot be read: {error}. Replace it, or take it away.") from None
     return found
 
 
 def _table(name: str, columns: Mapping[str, Sequence[Any]], text: str, group: str, **more: Any) -> Table:
-    count = len(columns[text])
+    texts = [str(value) for value in columns[text]]
     return Table(
         name,
-        tuple(map(str, columns[text])),
-        tuple(map(str, columns["qkey"])) if "qkey" in columns else tuple(map(str, range(count))),
-        tuple(map(str, columns[group])) if group in columns else (name,) * count,
-        tuple(map(str, columns["domain"])) if "domain" in columns else ("general",) * count,
+        tuple(texts),
+        _words(columns, "qkey", texts),
+        _words(columns, group, [name] * len(texts)),
+        _words(columns, "domain", ["general"] * len(texts)),
         more.get("language", "en"),
         more["outcomes"],
+    )
+
+
+def _words(columns: Mapping[str, Sequence[Any]], name: str, otherwise: Sequence[str]) -> tuple[str, ...]:
+    """Return a column as text; where it has nothing, or is not there, what stands otherwise."""
+    if name not in columns:
+        return tuple(otherwise)
+    return tuple(
+        other if value is None else str(value) for value, other in zip(columns[name], otherwise, strict=True)
     )
 
 
@@ -152,7 +176,7 @@ def _judged(name: str, folder: Path) -> Table:
     columns = _read(folder, _READERS[name][0])
     outcomes = {side: _numbers(columns[side]) for side in ("weak", "strong")}
     table = _table(name, columns, "turn1", "category", outcomes=outcomes)
-    return replace(table, second=tuple(map(str, columns.get("turn2", ()))))
+    return replace(table, second=_words(columns, "turn2", [""] * len(table)) if "turn2" in columns else ())
 
 
 def _chosen(columns: Mapping[str, Sequence[Any]]) -> dict[str, Qualities]:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import pyarrow.parquet as pq
 
+from tandem.classifier.language import language_of
 from tandem.training.classifier.generated import GENERATED_SEED, Prompt, generated, read_templates
 
 TASKS: Final = (
@@ -39,8 +40,9 @@ COPIES: Final = 3
 MOST_OF_SOURCE: Final = 150
 """Most texts of one source: more would only teach what the source looks like."""
 
+LABELS_FILE: Final = "labels_task_domain_lang.parquet"
+
 _RECORDED: Final = {"mathematics": "reasoning", "science": "general"}
-_FILE: Final = "labels_task_domain_lang.parquet"
 _FAMILIES: Final = {"gsm8k_train": "gsm8k", "math_test": "math"}
 _MATHEMATICS: Final = re.compile(
     r"^(Algebra|Intermediate Algebra|Prealgebra|Precalculus|Number Theory|Counting & Probability|Geometry|aqua-rat"
@@ -149,27 +151,37 @@ def _thinned(texts: Sequence[Labelled]) -> list[Labelled]:
     return [texts[at] for at in sorted(chosen)]
 
 
-def _read(folder: Path, file: str) -> Iterator[dict[str, Any]]:
-    if (folder / file).is_file():
-        yield from pq.read_table(folder / file).to_pylist()
+def _read(folder: Path, file: str, *needed: str) -> Iterator[dict[str, Any]]:
+    """Give the rows of a file that have the columns that are needed; none, where it is not there or lacks one."""
+    if not (folder / file).is_file():
+        return
+    for row in pq.read_table(folder / file).to_pylist():
+        if all(row.get(column) is not None for column in needed):
+            yield row
+
+
+def recorded_sources(folder: Path) -> frozenset[str]:
+    """Return the sources of the file of labelled texts that have labels there."""
+    return frozenset(text.source for text in _recorded(folder))
 
 
 def _recorded(folder: Path) -> Iterator[Labelled]:
-    for row in _read(folder, _FILE):
-        if row["task"] is None:
+    for row in _read(folder, LABELS_FILE, "text", "source"):
+        task, domain = row.get("task"), row.get("domain")
+        if task is None and domain is None:
             continue
         source = row["source"].split(":")[0]
-        group = row["group"] or ""
-        calculates = row["task"] == "reasoning" and (
+        group = row.get("group") or ""
+        calculates = task == "reasoning" and (
             source in {"gsm8k_train", "math_test"} or _MATHEMATICS.search(group)
         )
-        scientific = row["domain"] == "general" and _SCIENCE.search(group)
+        scientific = domain == "general" and _SCIENCE.search(group)
         family = _FAMILIES.get(source, source)
         yield Labelled(
             row["text"],
-            row["lang"],
-            "mathematics" if calculates else row["task"],
-            "science" if scientific else row["domain"],
+            row.get("lang") or language_of(row["text"]).value,
+            "mathematics" if calculates else task,
+            "science" if scientific else domain,
             source,
             family,
             family,
@@ -187,33 +199,34 @@ def hand_labels() -> Mapping[str, Mapping[str, str]]:
 
 def _by_hand(folder: Path) -> Iterator[Labelled]:
     tasks = hand_labels()
-    for row in _read(folder, _FILE):
+    for row in _read(folder, LABELS_FILE, "text", "source", "qkey"):
         source = row["source"]
         task = tasks.get(source, {}).get(row["qkey"])
-        if row["task"] is None and task:
-            yield Labelled(row["text"], row["lang"] or "en", task, None, source, source, source)
+        if row.get("task") is None and task:
+            yield Labelled(row["text"], row.get("lang") or "en", task, None, source, source, source)
 
 
 def _elsewhere(folder: Path) -> Iterator[Labelled]:
-    for row in _read(folder, "mmlupro_29models.parquet"):
+    for row in _read(folder, "mmlupro_29models.parquet", "question", "category"):
         yield _english(
             row["question"], (None, _CATEGORIES.get(row["category"])), "mmlupro", "mmlu", row["category"]
         )
-    for row in _read(folder, "routellm_mmlu.parquet"):
+    for row in _read(folder, "routellm_mmlu.parquet", "prompt", "subject", "domain", "task"):
         subject = row["subject"]
         domain = "science" if row["domain"] == "general" and _MMLU_SCIENCE.search(subject) else row["domain"]
         task = "mathematics" if "math" in subject else row["task"]
         yield _english(row["prompt"], (task, domain), "mmlu", "mmlu", subject)
-    for row in _read(folder, "llmrouter_9models.parquet"):
+    for row in _read(folder, "llmrouter_9models.parquet", "query", "task_name"):
         if known := _ROUTER_TASKS.get(row["task_name"]):
             yield _english(row["query"], known[:2], f"llmrouter:{row['task_name']}", known[2])
-    for row in _read(folder, "routerarena_2models.parquet"):
+    for row in _read(folder, "routerarena_2models.parquet", "question", "dataset"):
         yield from _arena(row["dataset"], row["question"])
-    for row in _read(folder, "zeroeval_questions.parquet"):
-        task, family = _ZERO_EVAL[row["dataset"]]
-        yield _english(row["question"], (task, "general"), f"zeroeval:{row['dataset']}", family)
-    for row in _read(folder, "lexeval_zh_38models.parquet"):
-        task = _LEXEVAL.get(row["task"][0])
+    for row in _read(folder, "zeroeval_questions.parquet", "question", "dataset"):
+        if row["dataset"] in _ZERO_EVAL:
+            task, family = _ZERO_EVAL[row["dataset"]]
+            yield _english(row["question"], (task, "general"), f"zeroeval:{row['dataset']}", family)
+    for row in _read(folder, "lexeval_zh_38models.parquet", "question", "task"):
+        task = _LEXEVAL.get(row["task"][:1])
         yield Labelled(row["question"], "zh", task, "legal", "lexeval", "lexeval", "lexeval", row["task"])
 
 

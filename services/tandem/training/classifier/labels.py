@@ -59,6 +59,10 @@ class Kind:
     measured_only: tuple[str, ...] = MEASURED_ONLY
     """Beginnings of the names of sources that it does not learn from."""
 
+    def learns(self, text: Labelled) -> bool:
+        """Tell whether it learns from a text."""
+        return self.of(text) is not None and not text.source.startswith(self.measured_only)
+
 
 _UNTAUGHT: Final = ("mmlu", "lexeval", "llmrouter:", "routerarena:", "zeroeval:")
 """Test sets recorded for their outcomes. Most are short questions of fact: learning tasks from them makes whatever is
@@ -123,13 +127,7 @@ def fit_kind(kind: Kind, rows: Rows, texts: Sequence[Labelled], calibrate: bool 
     Raises:
         ValueError: a label has no text.
     """
-    known = np.array(
-        [
-            at
-            for at, text in enumerate(texts)
-            if kind.of(text) and not text.source.startswith(kind.measured_only)
-        ]
-    )
+    known = np.array([at for at, text in enumerate(texts) if kind.learns(text)], np.intp)
     chosen = [texts[at] for at in known]
     if absent := set(kind.labels) - {kind.of(text) for text in chosen}:
         raise ValueError(f"No text is labelled {', '.join(sorted(absent))}, so no head can learn it.")

@@ -21,11 +21,22 @@ from tandem.training.classifier import calibration, design
 from tandem.training.classifier.anchors import anchors
 from tandem.training.classifier.assemble import Columns, assemble, columns_of
 from tandem.training.classifier.choosing import Known, alike, choose, drawn
-from tandem.training.classifier.data import FILES, MISPARSED, PAIRS, Qualities, Table, load_tables, pair_rows
+from tandem.training.classifier.data import (
+    FILES,
+    MISPARSED,
+    PAIRS,
+    DataMissing,
+    Pair,
+    Qualities,
+    Table,
+    load_tables,
+    pair_rows,
+)
 from tandem.training.classifier.difficulty import hard_questions
 from tandem.training.classifier.duplicates import clusters
 from tandem.training.classifier.folds import numbered, splits
 from tandem.training.classifier.hyperparameters import FOREIGN, Hyperparameters
+from tandem.training.classifier.labelled import LABELS_FILE
 from tandem.training.classifier.otherwise import otherwise
 from tandem.training.classifier.routing import PENALTY, Linear, Targets, fit_twice, labels, score
 from tandem.training.classifier.shipped_labels import shipped_labels
@@ -37,7 +48,6 @@ CONTEXT_WEIGHT: Final = 0.3
 MIDDLE: Final = 5.0
 NEAR: Final = 2.5
 """How far a complexity may be off and still count as right."""
-LABELLED: Final = "labels_task_domain_lang.parquet"
 ROUTED: Final = ("r1_right", "pro_right")
 
 Say = Callable[[str], None]
@@ -84,11 +94,12 @@ def train(
     With `choosing` the hyper-parameters of routing are chosen on the folder; the card of the model names them.
 
     Raises:
-        DataMissing: the folder holds no table.
-        FileNotFoundError: it holds no labelled texts.
+        DataMissing: the folder holds no table with a pair of models, or no labelled texts.
         ArtifactUnusable: the artifact would be too large.
+        OSError: it cannot be written.
     """
-    tables = load_tables(folder)
+    tables = load_tables(folder, say)
+    _check(folder, tables)
     say(f"{sum(map(len, tables.values()))} questions of {', '.join(tables)}")
     chosen = chosen_on(tables, say) if choosing else FOREIGN
     corpus = lay_out(tables, encoder, chosen)
@@ -113,6 +124,29 @@ def train(
     return write_artifact(out, header, assemble(parts, corpus.design), design.known_terms())
 
 
+def _check(folder: Path, tables: Mapping[str, Table]) -> None:
+    """Find out before anything is learned, which takes minutes, that something is not there."""
+    if not (folder / LABELS_FILE).is_file():
+        raise DataMissing(
+            f"{folder} has no {LABELS_FILE}, which tasks, domains and askers are learned from. Put it there, or name "
+            "another folder."
+        )
+    if not _paired(tables):
+        raise DataMissing(
+            f"No table of {folder} has the answers of both models of a pair, so routing cannot be learned. Name "
+            "another folder."
+        )
+
+
+def _paired(tables: Mapping[str, Table]) -> dict[str, Pair]:
+    """Return the pairs whose answers there are, by table; conversations that are judged are only measured."""
+    return {
+        name: pair
+        for name, pair in PAIRS.items()
+        if name in tables and name != "mtbench" and {pair.weak, pair.strong} <= tables[name].outcomes.keys()
+    }
+
+
 def chosen_on(tables: Mapping[str, Table], say: Say) -> Hyperparameters:
     """Choose the hyper-parameters of routing: those that serve subjects that nothing was learned of, as traffic is.
 
@@ -120,14 +154,13 @@ def chosen_on(tables: Mapping[str, Table], say: Say) -> Hyperparameters:
         NothingToChoose: no table has subjects and questions enough.
     """
     known = []
-    for name, pair in PAIRS.items():
-        if name in tables and name != "mtbench":
-            table = tables[name]
-            rows, _, _ = pair_rows(table, pair)
-            kept = table.take(drawn(rows[[table.groups[row] != MISPARSED for row in rows]]))
-            say(f"comparing {len(kept)} questions of {name}")
-            features = design.batch(kept.texts)
-            known.append(Known(kept, pair, features, alike(features), kept.groups))
+    for name, pair in _paired(tables).items():
+        table = tables[name]
+        rows, _, _ = pair_rows(table, pair)
+        kept = table.take(drawn(rows[[table.groups[row] != MISPARSED for row in rows]]))
+        say(f"comparing {len(kept)} questions of {name}")
+        features = design.batch(kept.texts)
+        known.append(Known(kept, pair, features, alike(features), kept.groups))
     say("choosing hyper-parameters")
     found = choose(known)
     say(f"{found.hyperparameters.told()}: mean APGR {found.apgr:.3f}")
@@ -151,14 +184,13 @@ def lay_out(
     laid = design.Design.of(found.dense, chosen.width, chosen.form)
     starts = dict(zip(tables, np.cumsum([0, *map(len, tables.values())]), strict=False))
     pairs, targets, outcomes = [], [], []
-    for name, pair in PAIRS.items():
-        if name in tables and name != "mtbench":
-            table = tables[name]
-            rows, weak, strong = pair_rows(table, pair)
-            kept = np.array([table.groups[row] != MISPARSED for row in rows])
-            pairs.append(starts[name] + rows[kept])
-            targets.append(labels(table, pair, rows[kept], chosen.denoised))
-            outcomes.append(np.stack((weak, strong), axis=1)[kept])
+    for name, pair in _paired(tables).items():
+        table = tables[name]
+        rows, weak, strong = pair_rows(table, pair)
+        kept = np.array([table.groups[row] != MISPARSED for row in rows])
+        pairs.append(starts[name] + rows[kept])
+        targets.append(labels(table, pair, rows[kept], chosen.denoised))
+        outcomes.append(np.stack((weak, strong), axis=1)[kept])
     rest = sum(map(len, tables.values())) + np.arange(len(assumed.texts))
     answered = np.concatenate([*pairs, rest])
     rated = hard_questions(tables)
@@ -262,5 +294,5 @@ def _head(
 
 def digests(folder: Path, tables: Mapping[str, Table]) -> dict[str, str]:
     """Return the SHA-256 of every file that was read."""
-    files = sorted([*(FILES[name] for name in tables), LABELLED])
+    files = sorted([*(FILES[name] for name in tables), LABELS_FILE])
     return {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files}
