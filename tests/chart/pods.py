@@ -29,7 +29,7 @@ from tests.chart.rendering import NAMESPACE, Object, named, of_kind, pod_specs
 TARGETS: Final = {"tandem": "tandem", "tandem-triton-cpu": "triton-cpu"}
 """Target of the Dockerfile for each repository of the chart."""
 ANYWHERE: Final = "0.0.0.0"  # noqa: S104 - what is replaced
-READY_SECONDS: Final = 90.0
+READY_SECONDS: Final = 150.0
 FILES: Final = ("hosts", "resolv.conf")
 """What a kubelet puts into /etc."""
 

@@ -16,7 +16,7 @@ from tests.chart.pods import Cluster
 from tests.chart.rendering import RELEASE, render
 
 pytestmark = [
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(400),
     pytest.mark.skipif(
         os.geteuid() != 0, reason="only root can give a process a root folder and a user of its own"
     ),

@@ -16,6 +16,8 @@ from tests.engine_books import PUBLISHED_SECONDS, EngineBooks
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(660)]
 
+MOST_TOKENS = 96 + 8
+"""That an attempt makes here: Pro drafts before it answers."""
 SHORT = types_pb2.Sampling(max_tokens=24, temperature=0.3, seed=1)
 
 
@@ -91,7 +93,10 @@ async def test_32_streams_at_a_time_are_all_answered_and_counted(client: Client,
     assert reasons <= {types_pb2.DEGRADATION_REASON_CLASSIFIER, types_pb2.DEGRADATION_REASON_TIMEOUT}
     after = await books.settled()
     made = sum(after.values()) - sum(before.values())
-    assert sum(answer.usage.output_tokens for answer in answers) == made
+    told = sum(answer.usage.output_tokens for answer in answers)
+    # What an attempt made that was given up for its late token is settled later, in the ledger (test_settled_books.py).
+    open_ones = sum(not attempt.usage_settled for answer in answers for attempt in answer.attempts)
+    assert told <= made <= told + open_ones * MOST_TOKENS
 
 
 async def test_cancelling_stops_the_model(client: Client, books: EngineBooks) -> None:
