@@ -75,6 +75,20 @@ def test_a_change_of_the_policy_keeps_the_rest(tmp_path: Path) -> None:
     assert len(policy.fallbacks) == 1
 
 
+def test_a_fraction_that_helm_made_a_text_of_is_refused(tmp_path: Path) -> None:
+    """The orchestrators would refuse it and keep the old policy, which nobody sees who looks at Helm only."""
+    template = ("template", RELEASE, str(CHART), "--show-only", "templates/documents.yaml")
+    with pytest.raises(Refused, match=r"policy\.routing\.threshold is the text \"0\.9\".*--set-json 'policy"):
+        helm(*template, "--set", "policy.routing.threshold=0.9")
+    with pytest.raises(Refused, match=r"policy\.routing\.thresholds\[0\]\.threshold is the text \"\.6\""):
+        render("", {"policy": {"routing": {"thresholds": [{"language": "zh", "threshold": ".6"}]}}})
+    taken = helm(
+        *template, "--set-json", "policy.routing.threshold=0.9", "--set", "policy.deadline.max_ms=90000"
+    )
+    _, policy = documents(list(yaml.safe_load_all(taken)), tmp_path)
+    assert (policy.routing.threshold, policy.deadline.max_ms) == (0.9, 90_000)
+
+
 @pytest.mark.parametrize(
     ("changes", "restarted"),
     [

@@ -10,6 +10,7 @@ import kubernetes_validate
 import pytest
 
 from tandem.cli.settings import settings_class, variable
+from tandem.followed_file import POLL_SECONDS
 from tandem.telemetry.settings import TracingSettings
 from tandem.telemetry.trace import Sampling
 from tests.chart import custom
@@ -28,6 +29,9 @@ from tests.chart.rendering import (
     pod_specs,
     render,
 )
+
+DNS_SECONDS = 5.0
+"""CoreDNS lets its answers about Services be kept for so long."""
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "defaults": ("", {}),
@@ -205,6 +209,21 @@ def test_a_pod_may_end_later_than_the_longest_answer(objects: list[Object]) -> N
                 if word.startswith("--exit-timeout")
             ]
             assert spec["terminationGracePeriodSeconds"] >= pause + max(drains, default=0) + 5, name
+
+
+@pytest.mark.parametrize("profile", ["", *PROFILES])
+def test_a_pod_goes_on_until_its_callers_know_of_others(profile: str) -> None:
+    """The only pod of a Service is replaced: whoever calls it has to have found the new one before the old one ends."""
+    serving = [
+        (name, container)
+        for name, metadata, spec in pod_specs(render(profile))
+        if "helm.sh/hook" not in metadata.get("annotations", {})
+        for container in spec["containers"]
+        if "readinessProbe" in container
+    ]
+    assert serving
+    for name, container in serving:
+        assert container["lifecycle"]["preStop"]["sleep"]["seconds"] > DNS_SECONDS + POLL_SECONDS, name
 
 
 def _selected(selector: dict[str, str], pods: dict[str, dict[str, str]]) -> set[str]:

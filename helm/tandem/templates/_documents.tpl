@@ -1,7 +1,25 @@
 {{/* The policy and the catalogue, as the services read them. */}}
 
+{{/* Refuses a policy with a text where a fraction is meant: `--set` makes such of 0.9. Takes a list: path, value. */}}
+{{- define "tandem.refuseFractionsAsText" -}}
+{{- $path := index . 0 -}}
+{{- $value := index . 1 -}}
+{{- if kindIs "map" $value -}}
+{{- range $key, $each := $value -}}
+{{- include "tandem.refuseFractionsAsText" (list (printf "%s.%s" $path $key) $each) -}}
+{{- end -}}
+{{- else if kindIs "slice" $value -}}
+{{- range $index, $each := $value -}}
+{{- include "tandem.refuseFractionsAsText" (list (printf "%s[%d]" $path $index) $each) -}}
+{{- end -}}
+{{- else if and (kindIs "string" $value) (regexMatch "^-?[0-9]*[.][0-9]+$" $value) -}}
+{{- fail (printf "%s is the text %q, and no number: Helm's --set makes a text of a fraction. Say --set-json '%s=%s', or write it into a file of values" $path $value $path $value) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The shipped policy with what the values change in it. */}}
 {{- define "tandem.policy" -}}
+{{- include "tandem.refuseFractionsAsText" (list "policy" .Values.policy) -}}
 {{- $shipped := .Files.Get "files/policy.yaml" | fromYaml -}}
 {{- $policy := mergeOverwrite $shipped (deepCopy .Values.policy) -}}
 {{- range $policy.fallbacks -}}

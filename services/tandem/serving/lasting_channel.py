@@ -17,7 +17,8 @@ STUCK_SECONDS: Final = 8.0
 """After so long without a connection a fresh channel is tried. gRPC's resolver waits for up to two minutes until it
 asks again for a name that had no address, and nothing but a new channel makes it ask sooner."""
 SETTLED_SECONDS: Final = 8.0
-"""A channel is not replaced sooner because there are more addresses: those that come one by one are found together."""
+"""A channel is not replaced sooner because there are more addresses: those that come one by one are found together. It
+is when none is left of those it knows, as when the sole pod of a Service is replaced while its caller is."""
 RETIRED_SECONDS: Final = 3600.0
 """Longest time that calls on a channel that was replaced may go on."""
 
@@ -121,7 +122,7 @@ class LastingChannel(grpc.aio.Channel):
             return False
         found = await self._addresses()
         more = bool(self._known) and not found <= self._known
-        if more and now() - self._opened < SETTLED_SECONDS:
+        if more and found & self._known and now() - self._opened < SETTLED_SECONDS:
             return False
         self._known = found or self._known
         return more

@@ -1,6 +1,6 @@
 """Would catch: pieces merged so that reasoning and text change their order, or a count or an end is lost.
 
-And a service that does not tell who shares it.
+And a service that does not tell who shares it, or whose log is full of what orchestrators ask each second.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tandem.errors import BackendUnavailable
 from tandem.inference.servicer import InferenceServicer, Piece, merge
 from tandem.serving.clients import GrpcInference
+from tandem.telemetry.logs import toggle_debug
 from tandem.v1 import inference_pb2, inference_pb2_grpc, types_pb2
 from tests.fakes.calls import call
 from tests.fakes.inference import ScriptedInference, saying
@@ -70,3 +72,28 @@ async def test_a_service_tells_how_many_share_it() -> None:
     ) as served:
         capabilities = await GrpcInference(served.channel, "r1").get_capabilities(call())
     assert (capabilities.sharers, len(capabilities.variants)) == (3, 1)
+
+
+async def test_what_orchestrators_ask_each_second_is_in_the_log_only_when_it_fails(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    inference = ScriptedInference(saying("x"))
+    servicer = InferenceServicer(inference, lambda: 1)
+    async with listening(
+        lambda server: inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server),
+        services=("tandem.v1.InferenceService",),
+    ) as served:
+        asking = GrpcInference(served.channel, "r1")
+        await asking.get_capabilities(call())
+        assert "request" not in "".join(capsys.readouterr())
+        inference.failure = BackendUnavailable("gone")
+        with pytest.raises(BackendUnavailable):
+            await asking.get_capabilities(call())
+        assert "BACKEND_UNAVAILABLE" in "".join(capsys.readouterr())
+        inference.failure = None
+        toggle_debug()
+        try:
+            await asking.get_capabilities(call())
+        finally:
+            toggle_debug()
+        assert "GetCapabilities" in "".join(capsys.readouterr())

@@ -225,6 +225,27 @@ async def test_addresses_that_are_added_one_by_one_are_found_together(
             assert len(changing.opened) == 2
 
 
+async def test_addresses_that_are_all_new_are_not_waited_for(
+    watchful: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When everything is rolled at once, the new caller's channel is young, and the only replica it knows goes."""
+    monkeypatch.setattr(lasting_channel, "SETTLED_SECONDS", 3600.0)
+    async with counting_servers(2) as (ports, asked):
+        changing = Changing(ports[:1])
+        async with changing.channel() as channel:
+            await channel.channel_ready()
+            changing.known = ports
+            await asyncio.sleep(0.3)
+            assert len(changing.opened) == 1
+            changing.known = ports[1:]
+            async with asyncio.timeout(10):
+                while channel.now is changing.opened[0]:
+                    await asyncio.sleep(0.02)
+            stub = classifier_pb2_grpc.ClassifierServiceStub(channel)
+            await stub.Classify(classifier_pb2.ClassifyRequest(), timeout=5)
+    assert asked == [0, 1]
+
+
 async def test_a_clients_channel_follows_no_addresses() -> None:
     """A balancer's name gives some of many addresses, others each time: the channel would never rest."""
     async with open_channel("127.0.0.1:1", callee=Callee.FRONT) as channel:
