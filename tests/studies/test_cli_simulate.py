@@ -128,7 +128,7 @@ def test_a_tier_that_does_not_fit_is_not_simulated() -> None:
 
 def test_tiers_that_do_not_fit_together_are_not_simulated(tmp_path: Path) -> None:
     longer = tmp_path / "longer.yaml"
-    longer.write_text("tiers: {r1: {variants: {int8: {context: 131072}}}}")
+    longer.write_text("tiers: {r1: {variants: {int8: {context: 65536}}}}")
     result = run("--values", CHART / "values-orin.yaml", "--values", longer)
     assert result.exit_code == 1
     assert "the tiers pro, r1 do not fit together on jetson-agx-orin-32gb" in result.stderr
@@ -147,7 +147,6 @@ def test_tiers_that_do_not_fit_together_are_not_simulated(tmp_path: Path) -> Non
         ((*VALUES, "--answer-tokens", "p50=x"), "must be tokens or pSHARE=TOKENS"),
         ((*VALUES, "--plot", "picture.jpg"), "must be a file name that ends in .png"),
         ((*VALUES, "--node", "x"), "there is no type of node 'x'"),
-        (("--values", P4D[1]), "the values make no model catalogue"),
         ((*VALUES, "--trace", CATALOGUE), "1: is not a JSON object"),
     ],
 )
@@ -156,6 +155,15 @@ def test_wrong_usage(arguments: tuple[object, ...], words: str, monkeypatch: pyt
     result = run(*arguments)
     assert result.exit_code == 2
     assert words in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_values_that_are_not_all_are_told_what_they_lack(tmp_path: Path) -> None:
+    """A profile in the chart's folder is laid over the chart's values; elsewhere it has nothing below it."""
+    alone = tmp_path / "values-p4d.yaml"
+    alone.write_text(P4D[1].read_text())
+    result = run("--values", alone)
+    assert result.exit_code == 2
+    assert "the values make no model catalogue" in result.stderr
 
 
 def test_without_matplotlib_a_plot_is_refused_before_anything_is_simulated(
