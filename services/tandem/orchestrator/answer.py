@@ -202,8 +202,15 @@ class Orchestrator:
         """Return the answer that another replica made."""
         if asked.key is None or not self._cache.is_shared:
             return None
-        with asked.course.phase(Slot.SHARED_CACHE):
-            return await self._cache.find_shared(asked.key, asked.call)
+        # Others may wait for what is found: the books stay open when the one who asked first leaves meanwhile.
+        asked.booked = True
+        try:
+            with asked.course.phase(Slot.SHARED_CACHE):
+                return await self._cache.find_shared(asked.key, asked.call)
+        except BaseException as error:
+            asked.booked = False
+            self._left(asked, error)
+            raise
 
     async def _answer(self, asked: _Asked) -> types_pb2.Answer:
         if hit := await self._find_shared(asked):
@@ -263,6 +270,7 @@ class Orchestrator:
     def _left(self, asked: _Asked, error: BaseException) -> None:
         """Close the books of a request that nothing was done for."""
         if not asked.booked:
+            asked.booked = True
             answer = types_pb2.Answer(request_id=asked.call.request_id, duration_ms=asked.call.elapsed_ms())
             self._close(asked, answer, reason_of(error))
 

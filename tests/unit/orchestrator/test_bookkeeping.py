@@ -11,6 +11,7 @@ import pytest
 from tandem.call import Call
 from tandem.errors import BackendError, BackendUnavailable, BudgetExhausted
 from tandem.ledger.entry import Entry
+from tandem.orchestrator.cache import SharedLevel
 from tandem.orchestrator.work import Services
 from tandem.v1 import inference_pb2, orchestrator_pb2, types_pb2
 from tests.fakes.calls import call, question, user
@@ -22,17 +23,40 @@ from tests.fakes.services import FakeClassifier, FakeFusion
 pytestmark = pytest.mark.virtual_time
 
 
+class SlowLevel:
+    """A shared level that has nothing, and takes its time to say so."""
+
+    async def find(self, key: bytes, call: Call) -> tuple[bytes, float] | None:
+        await asyncio.sleep(0.01)
+        return None
+
+    def keep(self, key: bytes, answer: bytes, seconds: float) -> None:
+        pass
+
+    def note(self, key: bytes, who: bytes, seconds: float) -> None:
+        pass
+
+    async def forget(self, keys: set[bytes], who: bytes, call: Call) -> bool:
+        return False
+
+
 class World:
     """An orchestrator, its tiers and its ledger; nothing is cached unless a test wants it."""
 
-    def __init__(self, r1: list[Step], pro: list[Step] | None = None, **changes: Any) -> None:
+    def __init__(
+        self,
+        r1: list[Step],
+        pro: list[Step] | None = None,
+        shared: SharedLevel | None = None,
+        **changes: Any,
+    ) -> None:
         self.r1, self.pro = ScriptedInference(r1), ScriptedInference(pro or saying("pro"))
         services = Services(FakeClassifier(), FakeFusion(), {"r1": self.r1, "pro": self.pro})
         changed = policy({path.replace("__", "."): value for path, value in changes.items()})
         self.ledger = FakeLedger()
         self.observer = FakeObserver()
         self.orchestrator = orchestrator(
-            services, catalogue(), changed, self.ledger, observers=[self.observer]
+            services, catalogue(), changed, self.ledger, shared, observers=[self.observer]
         )
 
     async def ask(self, name: str = "test", tenant: str = "anonymous", **fields: Any) -> types_pb2.Answer:
@@ -225,6 +249,22 @@ async def test_the_work_goes_on_for_the_others_when_the_first_leaves_and_is_book
     assert (await second).text == "abc"
     names = [(e.answer.request_id, len(e.answer.attempts), e.reason) for e in world.ledger.entries]
     assert sorted(names) == [("one", 1, ""), ("two", 0, "")]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("shared", [False, True])
+async def test_who_leaves_during_the_look_at_the_shared_cache_is_booked_once(
+    shared: bool, streamed: bool
+) -> None:
+    world = World(saying("a", "b", "c"), shared=SlowLevel())
+    ask = world.stream if streamed else world.ask
+    first = asyncio.create_task(ask("one"))
+    others = [asyncio.create_task(ask("two"))] if shared else []
+    await asyncio.sleep(0.005)
+    first.cancel()
+    await asyncio.wait([first, *others])
+    names = [(e.answer.request_id, len(e.answer.attempts), e.reason) for e in world.ledger.entries]
+    assert sorted(names) == ([("one", 1, ""), ("two", 0, "")] if shared else [("one", 0, "CANCELLED")])
 
 
 # --- budgets
