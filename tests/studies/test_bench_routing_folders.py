@@ -15,7 +15,7 @@ import pytest
 import routing
 from routing_bench import label_rows, plots, shipped, signals
 from routing_bench.corpus import Corpus, RowMissing, read
-from routing_bench.gains import FOREIGN, Rows, foreign, make
+from routing_bench.gains import FOREIGN, Rows, cross, foreign, make
 from routing_bench.held_share import held_share
 from routing_bench.protocol import Outcome, interval
 from routing_bench.row import Row
@@ -171,6 +171,22 @@ def test_the_share_is_held_on_traffic_of_a_folder_that_has_all_of_it(tmp_path: P
     mmlu(tmp_path / "a")
     with pytest.raises(RowMissing, match=r"routellm_gsm8k.*routellm_mmlu"):
         held_share([tmp_path / "a", tmp_path / "b"], quick=True)
+
+
+def test_calibration_is_learned_from_the_first_folder_alone(tmp_path: Path) -> None:
+    """Half is right in the first, nothing in the second: who has not seen the second claims a half of it."""
+    mmlu(tmp_path / "train")
+    none = {"prompt": texts(60, 200), "weak": [False] * 60, "strong": [True] * 60}
+    write(tmp_path / "test", MMLU, **none)
+    corpus = read(tmp_path / "train", tmp_path / "test", quick=True)
+    known = signals.known_scores(corpus, "mmlu")
+    assert known is not None
+    assert not corpus.source("mmlu").tested[known.places].any()
+    assert len(known.places) == len(set(known.places.tolist())) == 60
+    claimed, truth = signals.suffices(cross(corpus, "mmlu"), known)
+    assert truth.sum() == 0
+    assert claimed.mean() == pytest.approx(np.mean(right(60, 0.5)), abs=0.15)
+    assert signals.known_scores(read(tmp_path / "train", None, quick=True), "mmlu") is None
 
 
 def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:

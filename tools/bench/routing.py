@@ -160,8 +160,11 @@ class Bench:
         for name, found in self.crossed().items():
             yield from self._try(
                 f"ECE of R1 suffices, {name}",
-                lambda name=name, found=found: [signals.calibrated(name, found, IN_DOMAIN)],  # type: ignore[misc]  # too
+                lambda name=name, found=found: [self._calibrated(name, found)],  # type: ignore[misc]  # too
             )
+
+    def _calibrated(self, name: str, found: Measured) -> Row:
+        return signals.calibrated(name, found, IN_DOMAIN, signals.known_scores(self._corpus, name))
 
     @cached_property
     def labelled(self) -> dict[str, list[Answer]]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from routing_bench.contenders import Learned, Measured, learn
+from routing_bench.contenders import Learned, Measured, learn, measure, together
 from routing_bench.corpus import Corpus, RowMissing
 from routing_bench.perturb import KINDS, perturbed
 from routing_bench.protocol import RESAMPLES
@@ -79,24 +79,50 @@ def _rank(rated: Numbers, hard: Numbers, rows: NDArray[np.intp]) -> float:
     return float(spearmanr(rated[rows], hard[rows]).statistic)
 
 
-def suffices(measured: Measured) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def suffices(
+    measured: Measured, known: Measured | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the claimed chance that the weak model is right, and whether it was.
 
     It is read off the mix of heads that the artifact ships. The curve that makes a chance of a score is learned on
-    four fifths of the scores and read on the fifth, so that neither heads nor curve know the question.
+    questions that are known; where there are none, on four fifths of the scores and read on the fifth. So neither heads
+    nor curve know the question.
     """
-    strong_right = (measured.outcome.score + measured.weak_right) / OWN_TRUST
-    said = -np.asarray(
-        score(np.stack((measured.weak_right, strong_right), axis=1), FOREIGN_TRUST), np.float64
-    )
-    truth = np.asarray(measured.outcome.weak, np.float64)
+    said, truth = _mixed(measured)
+    if known is not None:
+        return calibration.learn(*_mixed(known), 0, 1).read(said), truth
     claimed = np.empty(len(said))
     for learned, asked in splits(numbered(list(map(str, range(len(said)))), seed=2)):
         claimed[asked] = calibration.learn(said[learned], truth[learned], 0, 1).read(said[asked])
     return claimed, truth
 
 
-def calibrated(name: str, measured: Measured, bar: float | None) -> Row:
+def _mixed(measured: Measured) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what the artifact's mix of heads says, and whether the weak model was right."""
+    strong_right = (measured.outcome.score + measured.weak_right) / OWN_TRUST
+    said = -score(np.stack((measured.weak_right, strong_right), axis=1), FOREIGN_TRUST)
+    return np.asarray(said, np.float64), np.asarray(measured.outcome.weak, np.float64)
+
+
+def known_scores(corpus: Corpus, name: str) -> Measured | None:
+    """Return the questions of the first of two folders, each measured by heads that did not learn it; else none.
+
+    Raises:
+        RowMissing: there are too few.
+    """
+    if not corpus.two:
+        return None
+    learned, _ = next(corpus.splits(name))
+    if len(learned) < LEAST_CALIBRATED:
+        raise RowMissing(f"{len(learned)} questions to learn from, fewer than {LEAST_CALIBRATED}")
+    folds = splits(numbered(corpus.source(name).labels[learned]))
+    return together(
+        measure(corpus.learning(name, learned[inside], learned[left]), neighbours=False)
+        for inside, left in folds
+    )
+
+
+def calibrated(name: str, measured: Measured, bar: float | None, known: Measured | None = None) -> Row:
     """Return the expected calibration error of "R1 suffices".
 
     Chance alone raises the error of a drawn sample above that of its source, so the bootstrap's interval is reflected.
@@ -106,7 +132,7 @@ def calibrated(name: str, measured: Measured, bar: float | None) -> Row:
     """
     if len(measured.outcome) < LEAST_CALIBRATED:
         raise RowMissing(f"{len(measured.outcome)} questions, fewer than {LEAST_CALIBRATED}")
-    claimed, truth = suffices(measured)
+    claimed, truth = suffices(measured, known)
     draw = np.random.default_rng(0)
     again = [
         calibration.calibration_error(claimed[rows], truth[rows])
