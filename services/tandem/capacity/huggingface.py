@@ -15,7 +15,9 @@ from tandem.capacity.values import explained
 
 _BIASED: Final = frozenset({"qwen2"})
 """Types whose queries, keys and values have biases."""
-_DENSE: Final = frozenset({"llama", "mistral", "qwen2"})
+_NORMED: Final = frozenset({"qwen3"})
+"""Types that norm each head's queries and keys."""
+_DENSE: Final = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 _TYPES: Final = (*sorted(_DENSE), "mixtral", "deepseek_v3")
 
 
@@ -83,11 +85,11 @@ def _with_heads(config: _Sizes, kind: str) -> Shape:
     head_size = config.get("head_dim", hidden // heads)
     projected = (heads + 2 * kv_heads) * head_size
     attention = hidden * projected + heads * head_size * hidden
-    biases = projected if kind in _BIASED else 0
+    small = projected if kind in _BIASED else 2 * head_size if kind in _NORMED else 0
     experts = config["num_local_experts"] if kind == "mixtral" else 0
     expert = 3 * hidden * config["intermediate_size"]
     unused = (experts - config["num_experts_per_tok"]) * expert if experts else 0
-    layer = attention + biases + 2 * hidden + max(experts, 1) * expert + experts * hidden
+    layer = attention + small + 2 * hidden + max(experts, 1) * expert + experts * hidden
     layers = config["num_hidden_layers"]
     parameters = layers * layer + _ends(config)
     return Shape(

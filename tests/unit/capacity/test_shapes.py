@@ -74,6 +74,24 @@ def test_mixtral(tmp_path: Path) -> None:
     assert round(shape.active_parameters / 1e9, 1) == 12.9
 
 
+def test_norms_of_queries_and_keys(tmp_path: Path) -> None:
+    """Qwen3 0.6B, whose heads are wider than their part of the hidden state: every matrix of a layer written out."""
+    sizes = {
+        "hidden_size": 1024,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "intermediate_size": 3072,
+        "vocab_size": 151936,
+        "tie_word_embeddings": True,
+    }
+    queries, keys, values, out = 1024 * 2048, 1024 * 1024, 1024 * 1024, 2048 * 1024
+    layer = queries + keys + values + out + 128 + 128 + 3 * 1024 * 3072 + 1024 + 1024
+    shape = _read(tmp_path, {"model_type": "qwen3", **sizes})
+    assert shape.parameters == 28 * layer + 151936 * 1024 + 1024 == 596_049_920
+
+
 def test_without_grouped_heads_there_are_as_many_for_keys_and_values(tmp_path: Path) -> None:
     # 6,738,415,616 as its index has it.
     shape = _read(tmp_path, {**SMALL, "num_key_value_heads": None})
