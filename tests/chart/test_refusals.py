@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 
-from tests.chart.rendering import CHART, MIDDLE, Refused, helm, of_kind, render
+from tests.chart.rendering import CHART, MIDDLE, RELEASE, Refused, helm, named, of_kind, render
 
 LONG = "abcdefghij-" * 4 + "abcdefghi"
 NAMES = {
@@ -55,6 +57,20 @@ def test_a_tier_whose_objects_could_not_be_made_is_refused(tier: str, replicas: 
             render("", values)
     else:
         assert of_kind(render("", values), "LeaderWorkerSet")
+
+
+@pytest.mark.parametrize(
+    "values", [{"triton": {"replicas": 3}}, {"tiers": {"r1": {"triton": {"replicas": 3}}}}], ids=str
+)
+def test_one_value_says_how_many_tritons_a_tier_has(values: dict[str, Any]) -> None:
+    """That which is counted when it is looked at whether the models fit."""
+    with pytest.raises(Refused, match=r"dditional propert.*replicas"):
+        render("", values)
+
+
+def test_what_holds_for_all_pods_does_not_count_for_tritons() -> None:
+    objects = render("", {"defaults": {"replicas": 2}, "tiers": {"r1": {"replicas": 3}}})
+    assert named(objects, "Deployment", f"{RELEASE}-tandem-triton-r1")["spec"]["replicas"] == 3
 
 
 def test_fewest_pods_are_not_more_than_most() -> None:
