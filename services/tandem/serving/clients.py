@@ -167,6 +167,10 @@ class GrpcFusion:
             raise from_rpc_error(error, "fusion") from error
 
 
+def _let_end(_: object) -> None:
+    """Hold a call until it has ended."""
+
+
 class GrpcInference:
     """`tandem.protocols.Inference` over gRPC."""
 
@@ -187,13 +191,19 @@ class GrpcInference:
         """Answer piece by piece; the last message alone has `finished`."""
         wanted = inference_pb2.StreamInferRequest(request=request, buffered=buffered)
         rpc = self._stub.StreamInfer(wanted, **_options(call))
+        finished = False
         try:
             async for message in rpc:
+                finished = message.HasField("finished")
                 yield message
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error, self._peer) from error
         finally:
-            rpc.cancel()
+            if finished:
+                # Its status is under way. Cancelled now, or collected, it would be told as one whose client left.
+                rpc.add_done_callback(_let_end)
+            else:
+                rpc.cancel()
 
     async def settle_usage(
         self, request: inference_pb2.SettleUsageRequest, call: Call

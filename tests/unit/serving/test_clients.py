@@ -227,6 +227,20 @@ async def test_pieces_of_a_buffered_stream_travel_together() -> None:
     assert len(pieces) < 10 + (now() - began) / 0.25
 
 
+async def test_a_stream_that_has_said_all_ends_by_itself() -> None:
+    """Cancelled at its last message, a good answer would be logged and counted as one whose client left."""
+    end = asyncio.Event()
+    async with far(*saying("ok"), end) as services:
+        async with contextlib.aclosing(services.inference.stream_infer(INFER, call())) as pieces:
+            async for piece in pieces:
+                if piece.HasField("finished"):
+                    break
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(services.inference_core.stopped.wait(), 0.2)
+        end.set()
+        await asyncio.wait_for(services.inference_core.stopped.wait(), 10)
+
+
 async def test_a_port_that_failed_before_does_not_fail_a_new_channel() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
