@@ -246,8 +246,8 @@ async def test_a_port_that_failed_before_does_not_fail_a_new_channel() -> None:
         reserved.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{reserved.getsockname()[1]}"
     async with open_channel(address) as early:
-        while early.get_state() is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-            await early.wait_for_state_change(early.get_state())
+        while (state := early.get_state()) is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            await early.wait_for_state_change(state)
         server = grpc.aio.server()
         server.add_insecure_port(address)
         await server.start()
