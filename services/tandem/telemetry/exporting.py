@@ -115,10 +115,11 @@ class Exporting:
         """Export batches while at least so many spans wait."""
         self._maker.set_clock()
         while self._spans_in - self._spans_out >= least:
-            for part in _parts(self._batch()):
+            for part in _parts(*self._batch()):
                 self._export(part)
 
-    def _batch(self) -> list[bytes]:
+    def _batch(self) -> tuple[list[bytes], int]:
+        """Return spans, and the bytes that they have together."""
         batch: list[bytes] = []
         calls = size = 0
         while self._queue and len(batch) < SPANS_AT_A_TIME and size < BYTES_AT_A_TIME:
@@ -131,7 +132,7 @@ class Exporting:
             calls += 1
             if calls % CALLS_AT_A_TIME == 0:
                 time.sleep(0)
-        return batch
+        return batch, size
 
     def _made(self, told: Told) -> Sequence[bytes]:
         try:
@@ -156,8 +157,11 @@ class Exporting:
         )
 
 
-def _parts(batch: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """Yield spans by as many as go at once."""
+def _parts(batch: Sequence[bytes], all_bytes: int) -> Iterator[Sequence[bytes]]:
+    """Yield spans by as many as go at once: nearly always all of them."""
+    if batch and all_bytes <= BYTES_AT_A_TIME:
+        yield batch
+        return
     part: list[bytes] = []
     size = 0
     for span in batch:
