@@ -10,13 +10,14 @@ from typing import Final
 import numpy as np
 
 from routing_bench.corpus import Corpus, RowMissing
-from routing_bench.label_rows import Answer, accuracy
+from routing_bench.label_rows import UNDECIDED, Answer, accuracy
 from routing_bench.protocol import Outcome, apgr, interval
 from routing_bench.row import Row
 from routing_bench.signals import COMPLEXITY, rank_correlation
 from tandem.classifier.artifact import load_artifact
 from tandem.classifier.conversation import Conversation
 from tandem.classifier.judge import Judge
+from tandem.enum_words import enum_words
 from tandem.training.classifier.data import PAIRS
 from tandem.training.classifier.labelled import as_recorded, labelled_texts, recorded_sources
 from tandem.training.classifier.labels import KINDS
@@ -26,6 +27,8 @@ TABLES: Final = ("mmlu", "gsm8k", "lexeval", "llmrouter")
 QUESTIONS: Final = 500
 LEAST: Final = 30
 """Fewest questions that a figure is of."""
+TASK: Final = enum_words(types_pb2.Task, "TASK_", UNDECIDED)
+DOMAIN: Final = enum_words(types_pb2.Domain, "DOMAIN_", UNDECIDED)
 
 
 def outcome_of(judge: Judge, texts: list[str], weak: list[float], strong: list[float]) -> Outcome:
@@ -78,8 +81,8 @@ def _labels(folder: Path, judge: Judge) -> Iterator[Row]:
     texts = [text for text in labelled_texts(folder) if text.source in recorded]
     said = [_said(judge, text.text) for text in texts]
     found = {
-        "task": [_word(types_pb2.Task.Name(each.task.value)) for each in said],
-        "domain": [_word(types_pb2.Domain.Name(each.domain.value)) for each in said],
+        "task": [TASK[each.task.value] for each in said],
+        "domain": [DOMAIN[each.domain.value] for each in said],
     }
     for name, words in found.items():
         answers = [
@@ -93,7 +96,3 @@ def _labels(folder: Path, judge: Judge) -> Iterator[Row]:
 
 def _said(judge: Judge, text: str) -> types_pb2.Signals:
     return judge.judge(Conversation(text, "", len(text)))
-
-
-def _word(name: str) -> str:
-    return name.partition("_")[2].lower()
