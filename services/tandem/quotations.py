@@ -8,7 +8,7 @@ from typing import Final
 ELSE: Final = "…"
 """Stands for what was quoted."""
 
-_QUOTED: Final = re.compile(r"""(?i)(?<!\w)(?:[bruf]{1,2})?(['"`])(?:\\.|(?!\1)[^\\\n])*\1(?!\w)""")
+_QUOTED: Final = re.compile(r"""(?i)(?<!\w)[bruf]{0,2}(['"`])(?:\\.|(?!\1)[^\\\n])*\1(?!\w)""")
 """A quotation, also one of bytes as Python writes them; the apostrophe of "can't" begins none."""
 
 
