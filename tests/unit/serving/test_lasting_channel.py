@@ -234,6 +234,9 @@ async def test_addresses_that_are_all_new_are_not_waited_for(
         changing = Changing(ports[:1])
         async with changing.channel() as channel:
             await channel.channel_ready()
+            async with asyncio.timeout(10):
+                while not channel._known:
+                    await asyncio.sleep(0.01)
             changing.known = ports
             await asyncio.sleep(0.3)
             assert len(changing.opened) == 1
